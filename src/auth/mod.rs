@@ -1,0 +1,1 @@
+//! Who is calling: verifies and mints tokens, and says what a caller may claim.

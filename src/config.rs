@@ -1,0 +1,1 @@
+//! Every setting, with its variable, default and unit.

@@ -1,0 +1,1 @@
+//! What a conversation service does, whichever dialect asks.

@@ -1,0 +1,1 @@
+//! SQL for what Twilio has no home for.

@@ -1,0 +1,1 @@
+//! Logs, metrics, and the count of Twilio calls behind each request.

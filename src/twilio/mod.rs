@@ -1,0 +1,1 @@
+//! Twilio's REST API and webhooks as Rust.
