@@ -2,6 +2,7 @@
 //!
 //! Modules stand in reading order. Which may use which is in ARCHITECTURE.md and held by `tests/it/arrows.rs`.
 
+pub mod clock;
 pub mod config;
 
 pub mod commands;

@@ -1,1 +1,0 @@
-//! Every setting, with its variable, default and unit.

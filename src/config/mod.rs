@@ -1,0 +1,279 @@
+//! Every setting, with its variable, default and unit.
+//!
+//! [`Config`] is what was written (texts); [`Config::serve`] and its like turn it into [`Settings`], where everything
+//! is right and typed, or into all mistakes at once. Whether Twilio agrees (credentials, SIDs) is not asked here.
+
+mod mistakes;
+mod reader;
+mod settings;
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use clap::Args;
+use secrecy::SecretString;
+
+pub use mistakes::{ConfigErrors, Mistake};
+pub use settings::{CorsOrigins, LogSettings, MockSettings, MockTwilio, PublicUrl, Settings, TwilioSettings};
+
+use crate::auth::{AuthMode, AuthSettings};
+use reader::Reader;
+
+/// What `.env.example` says for `JWT_SECRET`; refused outside `dev`, like [`DEVELOPMENT_JWT_SECRET`].
+pub const EXAMPLE_JWT_SECRET: &str = "replace-this-with-the-output-of-openssl-rand-base64-48";
+
+/// Signs the app's tokens in `dev` when no `JWT_SECRET` is given. Everybody knows it.
+pub const DEVELOPMENT_JWT_SECRET: &str = "switchboard-development-secret-known-to-everybody";
+
+/// Every setting as it was written: a flag, else its environment variable. An empty text counts as unset.
+///
+/// Each field's text is the one in `.env.example`; `tests/it/env_example.rs` compares the two.
+#[derive(Clone, Default, Args)]
+pub struct Config {
+    /// Address the service listens on. Default `127.0.0.1:3001`.
+    #[arg(long, env, hide_env_values = true, value_name = "IP:PORT")]
+    pub listen: Option<String>,
+
+    /// Address the mock Twilio of `dev` and `mock-twilio` listens on. Default `127.0.0.1:3002`.
+    #[arg(long, env, hide_env_values = true, value_name = "IP:PORT")]
+    pub mock_twilio_listen: Option<String>,
+
+    /// Where `mock-twilio` posts its webhooks; `dev` takes them itself. Default: nowhere.
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    pub mock_twilio_webhook_url: Option<String>,
+
+    /// Address the service is reached at from outside: Twilio posts its webhooks to it and links start with it.
+    /// Needed by `serve`; in `dev` it follows from LISTEN.
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    pub public_url: Option<String>,
+
+    /// Whether a request without a token is refused (`required`) or believed (`optional`, for development).
+    /// Default `required`; in `dev` optional.
+    #[arg(long, env, hide_env_values = true, value_name = "MODE")]
+    pub auth_mode: Option<String>,
+
+    /// Permits what is refused as unsafe: AUTH_MODE=optional with a real Twilio account on a public address, and
+    /// http:// to other machines. Default `false`.
+    #[arg(long, env, hide_env_values = true, value_name = "BOOLEAN")]
+    pub allow_insecure: Option<String>,
+
+    /// Secret the app's own HS256 tokens are signed with, at least 32 bytes.
+    #[arg(long, env, hide_env_values = true, value_name = "SECRET")]
+    pub jwt_secret: Option<SecretString>,
+
+    /// Address of the public keys (JWKS) the app's own RS256 or ES256 tokens are signed with.
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    pub jwt_jwks_url: Option<String>,
+
+    /// The `iss` the app's own tokens must have. Unset: any.
+    #[arg(long, env, hide_env_values = true, value_name = "TEXT")]
+    pub jwt_issuer: Option<String>,
+
+    /// The `aud` the app's own tokens must have. Unset: any.
+    #[arg(long, env, hide_env_values = true, value_name = "TEXT")]
+    pub jwt_audience: Option<String>,
+
+    /// Key the app's back end sends as X-Api-Key to act for anybody, at least 16 bytes. Unset: no key is accepted.
+    #[arg(long, env, hide_env_values = true, value_name = "SECRET")]
+    pub adapter_api_key: Option<SecretString>,
+
+    /// Origins whose pages may call the service, separated by commas, or `*`. Unset: none; in `dev` any on localhost.
+    #[arg(long, env, hide_env_values = true, value_name = "ORIGINS")]
+    pub cors_origins: Option<String>,
+
+    /// SID of the Twilio account.
+    #[arg(long, env, hide_env_values = true, value_name = "AC…")]
+    pub twilio_account_sid: Option<String>,
+
+    /// Auth token of the Twilio account; proves that webhooks come from Twilio.
+    #[arg(long, env, hide_env_values = true, value_name = "SECRET")]
+    pub twilio_auth_token: Option<SecretString>,
+
+    /// The other auth token while tokens are rotated; webhooks signed with either are accepted.
+    #[arg(long, env, hide_env_values = true, value_name = "SECRET")]
+    pub twilio_auth_token_secondary: Option<SecretString>,
+
+    /// SID of the API key that calls Twilio and signs access tokens.
+    #[arg(long, env, hide_env_values = true, value_name = "SK…")]
+    pub twilio_api_key_sid: Option<String>,
+
+    /// Secret of that API key.
+    #[arg(long, env, hide_env_values = true, value_name = "SECRET")]
+    pub twilio_api_key_secret: Option<SecretString>,
+
+    /// SID of the Conversations service.
+    #[arg(long, env, hide_env_values = true, value_name = "IS…")]
+    pub twilio_conversations_service_sid: Option<String>,
+
+    /// Number SMS participants are written to from, in E.164 form. Unset: SMS participants are refused.
+    #[arg(long, env, hide_env_values = true, value_name = "+NUMBER")]
+    pub twilio_phone_number: Option<String>,
+
+    /// Address of Twilio's Conversations API, or of a mock. Default `https://conversations.twilio.com`.
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    pub twilio_conversations_url: Option<String>,
+
+    /// Address of Twilio's media service. Default `https://mcs.us1.twilio.com`; needed where TWILIO_CONVERSATIONS_URL
+    /// is set.
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    pub twilio_media_url: Option<String>,
+
+    /// Most calls to Twilio in flight at once; above it callers wait in order. Default `20`.
+    #[arg(long, env, hide_env_values = true, value_name = "CALLS")]
+    pub twilio_max_concurrency: Option<String>,
+
+    /// Database of send keys, the message index and names of people: an SQLite file. Default `sqlite://data/switchboard.db`.
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+
+    /// How log lines look: `text` for people or `json` for machines. Default `text`.
+    #[arg(long, env, hide_env_values = true, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+
+    /// Which log lines are written: levels by module, separated by commas. Default `info`.
+    #[arg(long, env, hide_env_values = true, value_name = "FILTER")]
+    pub rust_log: Option<String>,
+}
+
+/// Which command the settings are for: what is needed and what is refused differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Serve,
+    Dev,
+}
+
+impl Config {
+    /// The settings of `switchboard serve`.
+    ///
+    /// # Errors
+    /// Everything that is missing, malformed or unsafe, at once.
+    pub fn serve(self) -> Result<Settings, ConfigErrors> {
+        self.settings(Purpose::Serve, None)
+    }
+
+    /// The settings of `switchboard dev`, where `mock` stands in for each `TWILIO_…` that is not given.
+    ///
+    /// Nothing is taken from `mock` when `TWILIO_CONVERSATIONS_URL` is given: see [`Config::embeds_mock`].
+    ///
+    /// # Errors
+    /// Everything that is malformed or unsafe, at once.
+    pub fn dev(self, mock: &MockTwilio) -> Result<Settings, ConfigErrors> {
+        let mock = self.embeds_mock().then_some(mock);
+        self.settings(Purpose::Dev, mock)
+    }
+
+    /// Whether `dev` runs a mock Twilio: unless it is told which Twilio to call.
+    pub fn embeds_mock(&self) -> bool {
+        reader::given(self.twilio_conversations_url.as_ref()).is_none()
+    }
+
+    /// The settings of `switchboard mock-twilio`, and of the mock in `dev`: it answers to the credentials that are
+    /// given, else to those of `mock`.
+    ///
+    /// # Errors
+    /// Everything that is malformed, at once.
+    pub fn mock(self, mock: &MockTwilio) -> Result<MockSettings, ConfigErrors> {
+        let mut read = Reader::default();
+        let listen = read.mock_listen(&self);
+        let webhook_url = read.mock_webhook_url(&self);
+        let log = read.log(&self);
+        let credentials = read.credentials(&self, Some(mock));
+        read.finish(|| {
+            let credentials = credentials?;
+            Some(MockSettings {
+                listen: listen?,
+                webhook_url: webhook_url?,
+                account_sid: credentials.account_sid,
+                auth_token: credentials.auth_token,
+                api_key_sid: credentials.api_key_sid,
+                api_key_secret: credentials.api_key_secret,
+                service_sid: credentials.service_sid,
+                phone_number: credentials.phone_number,
+                log: log?,
+            })
+        })
+    }
+
+    /// Where the mock Twilio of `dev` listens, told before the rest so that its address can be known to the rest.
+    ///
+    /// # Errors
+    /// `MOCK_TWILIO_LISTEN` is no address.
+    pub fn mock_listen(&self) -> Result<SocketAddr, ConfigErrors> {
+        let mut read = Reader::default();
+        let listen = read.mock_listen(self);
+        read.finish(|| listen)
+    }
+
+    /// What `switchboard token` signs with: `JWT_SECRET`, else `dev`'s.
+    ///
+    /// # Errors
+    /// Everything that is malformed, at once.
+    pub fn token(self, mock: &MockTwilio) -> Result<AuthSettings, ConfigErrors> {
+        let mut read = Reader::default();
+        let allow_insecure = read.allow_insecure(&self);
+        let credentials = read.credentials(&self, Some(mock));
+        let auth = read.auth(&self, Purpose::Dev, allow_insecure, credentials.as_ref());
+        read.finish(|| auth)
+    }
+
+    fn settings(self, purpose: Purpose, mock: Option<&MockTwilio>) -> Result<Settings, ConfigErrors> {
+        let mut read = Reader::default();
+        let allow_insecure = read.allow_insecure(&self);
+        let listen = read.listen(&self);
+        let public_url = read.public_url(&self, purpose, listen);
+        let credentials = read.credentials(&self, mock);
+        let auth = read.auth(&self, purpose, allow_insecure, credentials.as_ref());
+        let twilio = read.twilio(&self, credentials, mock, allow_insecure);
+        let cors_origins = read.cors_origins(&self, purpose);
+        let database_url = read.database_url(&self);
+        let log = read.log(&self);
+        read.refuse_open_doors(auth.as_ref(), twilio.as_ref(), listen, allow_insecure);
+        let warnings = warnings(auth.as_ref(), public_url.as_ref());
+        read.finish(|| {
+            Some(Settings {
+                listen: listen?,
+                public_url: public_url?,
+                auth: auth?,
+                cors_origins: cors_origins?,
+                twilio: twilio?,
+                database_url: database_url?,
+                log: log?,
+                warnings,
+            })
+        })
+    }
+}
+
+/// What is allowed but may not be meant.
+fn warnings(auth: Option<&AuthSettings>, public_url: Option<&PublicUrl>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(auth) = auth
+        && auth.mode == AuthMode::Required
+        && auth.jwt_secret.is_none()
+        && auth.jwks_url.is_none()
+    {
+        warnings.push(
+            "neither JWT_SECRET nor JWT_JWKS_URL is set: only Twilio access tokens are accepted, and nobody is an \
+             admin"
+                .to_owned(),
+        );
+    }
+    if let Some(auth) = auth
+        && auth.mode == AuthMode::Optional
+    {
+        warnings.push("AUTH_MODE is optional: whoever sends no token is believed".to_owned());
+    }
+    if let Some(url) = public_url
+        && url.is_plain_http_to_elsewhere()
+    {
+        warnings.push("PUBLIC_URL is http://: tokens and webhooks travel in clear text".to_owned());
+    }
+    warnings
+}
+
+/// Shows no value: any may hold a secret, or be one put in the wrong place.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").finish_non_exhaustive()
+    }
+}
