@@ -1,0 +1,333 @@
+//! The history of conversations: the newest messages kept in memory, older ones read page by page.
+//!
+//! A conversation's window is read from Twilio once (one call per 100 messages) and then kept true by every message that is
+//! sent, reported, edited or deleted, so a warm history page costs no call. Twilio's lists cannot be entered in the middle;
+//! the places where older pages begin are remembered, so that paging back costs one call a page.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+
+use super::error::or_not_found;
+use super::{ConversationSid, Core, Error, Message, MessageSid};
+use crate::auth::Caller;
+use crate::twilio::{NextPage, Order};
+
+/// Messages Twilio gives in one page, at most.
+const PAGE: u8 = 100;
+/// Messages kept of one conversation; past it the window is dropped and read anew when somebody asks.
+const WINDOW_AT_MOST: usize = 1_000;
+/// Conversations whose window is kept.
+const WINDOWS_AT_MOST: u64 = 5_000;
+/// How long a window serves without having been read anew: bounds what a lost webhook, or a change over REST that asked for
+/// none, can hide.
+const WINDOW_FOR: Duration = Duration::from_secs(60);
+/// Pages one request may walk back.
+const PAGES_AT_ONCE: usize = 10;
+/// Edited and deleted messages remembered, so that a late report of an older state is not believed.
+const CHANGES_AT_MOST: u64 = 50_000;
+const CHANGES_FOR: Duration = Duration::from_secs(900);
+
+/// Which messages are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    /// At most so many, the newest of those that fit.
+    pub limit: usize,
+    /// Only those below this index.
+    pub before: Option<i64>,
+}
+
+/// What is known of the messages of all conversations.
+pub(super) struct History {
+    windows: Cache<ConversationSid, Arc<Window>>,
+    /// The newest version of messages that were edited, `None` for deleted ones.
+    changes: Cache<MessageSid, Option<Arc<Message>>>,
+}
+
+/// The newest messages of one conversation. It takes in what is reported from the moment it exists, also while its first
+/// page is on the way, so that nothing falls between.
+#[derive(Default)]
+struct Window {
+    read: OnceCell<()>,
+    state: Mutex<WindowState>,
+}
+
+#[derive(Default)]
+struct WindowState {
+    /// Without holes from the lowest one read to the newest.
+    messages: BTreeMap<i64, Arc<Message>>,
+    /// The lowest index read from Twilio; with `Older::None` everything is here.
+    floor: Option<i64>,
+    /// Where the pages below certain indices begin.
+    older: BTreeMap<i64, Older>,
+}
+
+/// Where to read on: the page of what is below this index.
+type Place = (i64, Arc<NextPage>);
+
+#[derive(Clone)]
+enum Older {
+    Page(Arc<NextPage>),
+    None,
+}
+
+impl History {
+    pub(super) fn new() -> Self {
+        Self {
+            windows: Cache::builder().max_capacity(WINDOWS_AT_MOST).time_to_live(WINDOW_FOR).build(),
+            changes: Cache::builder().max_capacity(CHANGES_AT_MOST).time_to_live(CHANGES_FOR).build(),
+        }
+    }
+
+    /// Takes in a message that was sent or reported; gives back the newest version known of it.
+    pub(super) fn take_in(&self, message: &Arc<Message>) -> Arc<Message> {
+        let newest = match self.changes.get(&message.sid) {
+            Some(Some(changed)) if changed.date_updated >= message.date_updated => changed,
+            Some(_) | None => Arc::clone(message),
+        };
+        let window = self.window(newest.conversation_sid);
+        let mut state = window.state.lock();
+        state.messages.insert(newest.index, Arc::clone(&newest));
+        if state.messages.len() > WINDOW_AT_MOST {
+            drop(state);
+            self.windows.invalidate(&newest.conversation_sid);
+        }
+        newest
+    }
+
+    /// Takes in an edited message; `false` when this, or something newer, was known.
+    pub(super) fn take_in_change(&self, message: &Arc<Message>) -> bool {
+        let known = self.changes.get(&message.sid).or_else(|| self.find(message).map(Some));
+        let newer = match known {
+            Some(None) => false,
+            Some(Some(known)) => {
+                message.date_updated >= known.date_updated
+                    && (message.body != known.body
+                        || message.attributes != known.attributes
+                        || message.author != known.author)
+            }
+            None => true,
+        };
+        if newer {
+            self.changes.insert(message.sid, Some(Arc::clone(message)));
+            if let Some(window) = self.windows.get(&message.conversation_sid)
+                && let Some(place) = window.state.lock().messages.get_mut(&message.index)
+            {
+                *place = Arc::clone(message);
+            }
+        }
+        newer
+    }
+
+    /// Forgets a deleted message.
+    pub(super) fn remove(&self, conversation: ConversationSid, message: MessageSid) {
+        self.changes.insert(message, None);
+        if let Some(window) = self.windows.get(&conversation) {
+            window.state.lock().messages.retain(|_, known| known.sid != message);
+        }
+    }
+
+    /// Forgets a conversation.
+    pub(super) fn forget(&self, conversation: ConversationSid) {
+        self.windows.invalidate(&conversation);
+    }
+
+    /// Starts the window of a conversation that was made just now: it is known to be empty.
+    pub(super) fn begin(&self, conversation: ConversationSid) {
+        let window = self.window(conversation);
+        let mut state = window.state.lock();
+        if state.floor.is_none() && window.read.set(()).is_ok() {
+            state.floor = Some(0);
+            state.older.insert(0, Older::None);
+        }
+    }
+
+    fn window(&self, conversation: ConversationSid) -> Arc<Window> {
+        self.windows.get_with(conversation, Arc::default)
+    }
+
+    fn find(&self, message: &Message) -> Option<Arc<Message>> {
+        self.windows.get(&message.conversation_sid)?.state.lock().messages.get(&message.index).cloned()
+    }
+
+    /// The message if it is in memory.
+    pub(super) fn find_by_sid(
+        &self,
+        conversation: ConversationSid,
+        message: MessageSid,
+    ) -> Option<Arc<Message>> {
+        let window = self.windows.get(&conversation)?;
+        let state = window.state.lock();
+        state.messages.values().rev().find(|known| known.sid == message).cloned()
+    }
+
+    /// The newest message in memory that `fits`.
+    pub(super) fn find_newest(
+        &self,
+        conversation: ConversationSid,
+        fits: impl Fn(&Message) -> bool,
+    ) -> Option<Arc<Message>> {
+        let window = self.windows.get(&conversation)?;
+        let state = window.state.lock();
+        state.messages.values().rev().find(|known| fits(known)).cloned()
+    }
+
+    /// Merges a page (newest first) that reaches down from index `below`; `below: None` for the newest page.
+    /// Gives back where to read on.
+    fn merge(
+        &self,
+        window: &Window,
+        below: Option<i64>,
+        page: &[Message],
+        next: Option<NextPage>,
+    ) -> Option<Place> {
+        let lowest = page.iter().map(|message| message.index).min();
+        let floor = lowest.or(below).unwrap_or(0);
+        let next = next.map(Arc::new);
+        let mut state = window.state.lock();
+        state.older.insert(floor, next.clone().map_or(Older::None, Older::Page));
+        let adjoins = below == state.floor;
+        let next = next.map(|next| (floor, next));
+        if !adjoins || state.messages.len() + page.len() > WINDOW_AT_MOST {
+            return next; // read, but not kept: only where its next page begins
+        }
+        state.floor = Some(floor);
+        for message in page {
+            match self.changes.get(&message.sid) {
+                Some(None) => {}
+                Some(Some(changed)) if changed.date_updated >= message.date_updated => {
+                    state.messages.insert(message.index, changed);
+                }
+                Some(Some(_)) | None => {
+                    state.messages.entry(message.index).or_insert_with(|| Arc::new(message.clone()));
+                }
+            }
+        }
+        next
+    }
+}
+
+impl Window {
+    /// What memory holds of `span`, newest first, and where to read on if that is not all of it.
+    fn gather(&self, span: Span) -> (Vec<Arc<Message>>, Option<Place>) {
+        let state = self.state.lock();
+        let floor = state.floor.unwrap_or(0);
+        let below = span.before.unwrap_or(i64::MAX);
+        let found: Vec<_> = state
+            .messages
+            .range(floor.min(below)..below)
+            .rev()
+            .take(span.limit)
+            .map(|(_, m)| Arc::clone(m))
+            .collect();
+        if found.len() == span.limit {
+            return (found, None);
+        }
+        // The nearest known place from which pages reach below what was found.
+        let next = match state.older.range(below.min(floor)..).next() {
+            Some((from, Older::Page(next))) => Some((*from, Arc::clone(next))),
+            Some((_, Older::None)) | None => None,
+        };
+        (found, next)
+    }
+}
+
+impl Core {
+    /// The messages of `span`, oldest first, as `caller` may read them.
+    ///
+    /// Costs no Twilio call when they are in memory, else one per 100 messages walked.
+    ///
+    /// # Errors
+    /// [`Error::ConversationNotFound`], [`Error::NotAMember`], [`Error::Unavailable`]; [`Error::Invalid`] when `before`
+    /// is so far back that it must be reached by paging.
+    pub async fn messages(
+        &self,
+        caller: &Caller,
+        conversation: ConversationSid,
+        span: Span,
+    ) -> Result<Vec<Arc<Message>>, Error> {
+        self.ensure_member(caller, conversation).await?;
+        self.history_of(conversation, span).await
+    }
+
+    pub(super) async fn history_of(
+        &self,
+        conversation: ConversationSid,
+        span: Span,
+    ) -> Result<Vec<Arc<Message>>, Error> {
+        let window = self.history.window(conversation);
+        window
+            .read
+            .get_or_try_init(|| async {
+                let page = self
+                    .twilio
+                    .list_messages(conversation, Order::NewestFirst, PAGE)
+                    .await
+                    .map_err(or_not_found(Error::ConversationNotFound))?;
+                self.history.merge(&window, None, &page.items, page.next);
+                self.index_page(conversation, &window);
+                Ok::<_, Error>(())
+            })
+            .await?;
+        let (mut found, mut next) = window.gather(span);
+        let below = span.before.unwrap_or(i64::MAX);
+        let mut pages = 0;
+        while let Some((from, page)) = next.take() {
+            if pages == PAGES_AT_ONCE {
+                return Err(Error::invalid(
+                    "before",
+                    "is too far back to jump to: page back from the newest messages",
+                ));
+            }
+            pages += 1;
+            let page = self
+                .twilio
+                .next_messages(conversation, &page)
+                .await
+                .map_err(or_not_found(Error::ConversationNotFound))?;
+            let room = span.limit - found.len();
+            found.extend(page.items.iter().filter(|m| m.index < below).take(room).cloned().map(Arc::new));
+            let older = self.history.merge(&window, Some(from), &page.items, page.next);
+            if found.len() < span.limit {
+                next = older;
+            }
+        }
+        if pages > 0 {
+            self.index_page(conversation, &window);
+        }
+        found.reverse();
+        Ok(found)
+    }
+
+    /// Every message above `index` that can be had in one page, oldest first, and whether those are all there are.
+    ///
+    /// # Errors
+    /// As [`Core::messages`].
+    pub async fn messages_since(
+        &self,
+        caller: &Caller,
+        conversation: ConversationSid,
+        index: i64,
+    ) -> Result<(Vec<Arc<Message>>, bool), Error> {
+        let newest =
+            self.messages(caller, conversation, Span { limit: usize::from(PAGE), before: None }).await?;
+        let all = newest.len() < usize::from(PAGE)
+            || newest.first().is_none_or(|oldest| oldest.index <= index.saturating_add(1));
+        Ok((newest.into_iter().filter(|message| message.index > index).collect(), all))
+    }
+
+    /// The index learns what the window knows.
+    fn index_page(&self, conversation: ConversationSid, window: &Window) {
+        let state = window.state.lock();
+        let known_from = match state.floor {
+            Some(floor) if matches!(state.older.get(&floor), Some(Older::None)) => 0,
+            Some(floor) => floor,
+            None => return,
+        };
+        self.index_messages(conversation, state.messages.values(), known_from);
+    }
+}

@@ -1,0 +1,164 @@
+//! What Twilio reports: a webhook becomes true caches and, if it is news, an event.
+//!
+//! Reports are at-least-once, unordered and replayable. The queue is short and its work asks nobody, so a report is
+//! answered at once; what makes a repeat a repeat is decided where each thing is taken in. Signatures and forms are
+//! `webhooks.rs` and `twilio`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use tokio::sync::mpsc;
+
+use super::events::Seen;
+use super::{Conversation, Core, Event, Message, Participant};
+use crate::twilio::{User, Webhook, WebhookEvent};
+
+/// Reports that may wait. Above it Twilio is told to come back.
+const QUEUE: usize = 1_024;
+/// A message older than this is taken in but not told: nobody waits for it, and an old report may be replayed by somebody
+/// who got hold of it (signatures carry no time).
+const NEWS_FOR: TimeDelta = TimeDelta::minutes(15);
+/// How long the queue may take to run dry at the end.
+const DRAIN_FOR: Duration = Duration::from_secs(2);
+
+/// The way in for Twilio's reports: a cheap clone of a queue that is worked off in order.
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    queue: mpsc::Sender<(Webhook, Option<String>)>,
+}
+
+/// The queue is full: the report was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
+
+impl Inbound {
+    /// Starts working off reports for `core`.
+    #[must_use]
+    pub fn start(core: Core) -> Self {
+        let (queue, mut reports) = mpsc::channel::<(Webhook, Option<String>)>(QUEUE);
+        tokio::spawn(async move {
+            while let Some((report, token)) = reports.recv().await {
+                core.take_in(report, token).await;
+            }
+        });
+        Self { queue }
+    }
+
+    /// Takes a verified report; `token` is its `I-Twilio-Idempotency-Token`.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many are waiting.
+    pub fn push(&self, report: Webhook, token: Option<String>) -> Result<(), Busy> {
+        self.queue.try_send((report, token)).map_err(|_| Busy)
+    }
+
+    /// Waits until what was taken has been worked off, for a while.
+    pub async fn drained(&self) {
+        let all = self.queue.reserve_many(QUEUE);
+        // Late reports are reported again by the next node's own reads; nothing hangs on these.
+        let _ = tokio::time::timeout(DRAIN_FOR, all).await;
+    }
+}
+
+impl Core {
+    async fn take_in(&self, report: Webhook, token: Option<String>) {
+        if let Some(token) = token
+            && !self.door.first(Seen::Webhook(token.into()))
+        {
+            return;
+        }
+        match report.event {
+            WebhookEvent::MessageAdded(message) => self.message_reported(whole_seconds(message)),
+            WebhookEvent::MessageUpdated(message) => self.message_changed(&Arc::new(whole_seconds(message))),
+            WebhookEvent::MessageRemoved { conversation_sid, message_sid, index } => {
+                self.message_removed(conversation_sid, message_sid, index);
+            }
+            WebhookEvent::ConversationAdded(conversation) => {
+                self.conversation_added(Arc::new(dated(conversation))).await;
+            }
+            WebhookEvent::ConversationUpdated(conversation) => {
+                self.conversation_changed(dated(conversation)).await;
+            }
+            WebhookEvent::ConversationStateUpdated { conversation_sid, to, .. } => {
+                // The report has no other field; what is not in memory has nobody who would have to forget it.
+                if let Some(known) = self.conversations.find(conversation_sid).await {
+                    self.conversation_changed(Conversation { state: to, ..(*known).clone() }).await;
+                }
+            }
+            WebhookEvent::ConversationRemoved { conversation_sid } => {
+                self.conversation_removed(conversation_sid).await
+            }
+            WebhookEvent::ParticipantAdded(participant) => {
+                self.participant_added(joined(participant)).await;
+            }
+            WebhookEvent::ParticipantUpdated(participant) => {
+                self.participant_changed(joined(participant)).await
+            }
+            WebhookEvent::ParticipantRemoved(participant) => {
+                self.participant_removed(&Arc::new(participant)).await
+            }
+            WebhookEvent::UserUpdated(user) => self.user_changed(&User { ..user }).await,
+            WebhookEvent::DeliveryUpdated {
+                conversation_sid,
+                message_sid,
+                participant_sid,
+                status,
+                error_code,
+            } => {
+                if self.door.first(Seen::Delivery(message_sid, participant_sid, status)) {
+                    self.publish(&Event::DeliveryUpdated {
+                        conversation: conversation_sid,
+                        message: message_sid,
+                        participant: participant_sid,
+                        status,
+                        error_code: error_code.unwrap_or(0),
+                    });
+                }
+            }
+            // A new user is in no conversation yet; what asks for leave is not subscribed to.
+            WebhookEvent::UserAdded(_) | WebhookEvent::Unhandled { .. } => {}
+        }
+    }
+
+    fn message_reported(&self, message: Message) {
+        let message = Arc::new(message);
+        if self.clock.now() - message.date_created > NEWS_FOR {
+            self.history.take_in(&message);
+            self.note_last_message(&message);
+            tracing::info!(message.sid = %message.sid, "an old message was reported; it is not told");
+        } else {
+            self.publish_message_in_turn(&message);
+        }
+    }
+}
+
+/// Reports carry milliseconds, the REST API whole seconds: the same thing must look the same whichever told it.
+fn seconds(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.trunc_subsecs(0)
+}
+
+fn whole_seconds(message: Message) -> Message {
+    Message {
+        date_created: seconds(message.date_created),
+        // A message that was never edited is "updated" when it is made.
+        date_updated: Some(seconds(message.date_updated.unwrap_or(message.date_created))),
+        ..message
+    }
+}
+
+fn dated(conversation: Conversation) -> Conversation {
+    Conversation {
+        date_created: seconds(conversation.date_created),
+        date_updated: seconds(conversation.date_updated),
+        ..conversation
+    }
+}
+
+fn joined(participant: Participant) -> Participant {
+    Participant {
+        date_created: seconds(participant.date_created),
+        date_updated: seconds(participant.date_updated),
+        ..participant
+    }
+}

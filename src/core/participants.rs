@@ -1,0 +1,458 @@
+//! Who is in a conversation: adding and removing people and phones, and the membership check that all else calls.
+//!
+//! A conversation's roster is read from Twilio once (one call per 100 participants), kept true by our own writes and by
+//! webhooks, and read again after [`FRESH_FOR`] where it decides who may see what. Sockets in a room are `presence.rs`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use moka::future::Cache;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::conversations::OURS;
+use super::events::Seen;
+use super::{ConversationSid, Core, Error, Event, Participant, ParticipantSid, look};
+use crate::auth::{AuthError, Caller, Identity};
+use crate::store::Person;
+use crate::twilio;
+
+/// How long a roster is kept when nobody asks for it.
+const KEPT_FOR: Duration = Duration::from_secs(3600);
+/// How long a roster decides who may read and write without being read again.
+const FRESH_FOR: Duration = Duration::from_secs(60);
+/// How long "you are no participant" holds before Twilio is asked again.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+/// People of whom it is remembered which rosters they are in.
+const PEOPLE_AT_MOST: u64 = 100_000;
+/// Rosters kept.
+const ROSTERS_AT_MOST: u64 = 20_000;
+/// Times a roster is read again because it changed while being read.
+const READS_AT_MOST: usize = 3;
+
+/// Somebody to be added to a conversation.
+#[derive(Debug, Clone)]
+pub struct NewParticipant {
+    /// Their chat identity.
+    pub identity: Identity,
+    /// What to call them.
+    pub name: Option<String>,
+    /// URL of a picture.
+    pub image: Option<String>,
+}
+
+impl NewParticipant {
+    /// What goes into the participant's attributes at Twilio.
+    pub(super) fn attributes(&self) -> Option<String> {
+        let mut attributes = serde_json::Map::new();
+        for (key, value) in [("name", &self.name), ("image", &self.image)] {
+            if let Some(value) = value {
+                attributes.insert(key.to_owned(), json!(value));
+            }
+        }
+        (!attributes.is_empty()).then(|| json!({ OURS: attributes }).to_string())
+    }
+}
+
+/// A phone's address: E.164 (`+4366012345678`), or `whatsapp:` and E.164.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhoneNumber(String);
+
+impl PhoneNumber {
+    /// As Twilio writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for PhoneNumber {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let digits = text.strip_prefix("whatsapp:").unwrap_or(text).strip_prefix('+').unwrap_or_default();
+        let plausible = (7..=15).contains(&digits.len())
+            && digits.bytes().all(|digit| digit.is_ascii_digit())
+            && !digits.starts_with('0');
+        plausible.then(|| Self(text.to_owned())).ok_or_else(|| {
+            Error::invalid("phone_number", "must be a phone number in E.164 form, such as +4366012345678")
+        })
+    }
+}
+
+/// A participant with what is known about them.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// As Twilio has it.
+    pub participant: Arc<Participant>,
+    /// What to call them.
+    pub name: Option<String>,
+    /// URL of a picture.
+    pub image: Option<String>,
+    /// Whether a socket of theirs is connected here.
+    pub online: bool,
+}
+
+/// The rosters of all conversations.
+pub(super) struct Rosters {
+    cache: Cache<ConversationSid, Arc<Roster>>,
+    /// In which of the rosters somebody is or was.
+    people: moka::sync::Cache<Identity, Arc<Mutex<HashSet<ConversationSid>>>>,
+    /// Counts changes, so that a roster read while something changed is read again.
+    changes: AtomicU64,
+}
+
+/// The participants of one conversation.
+pub(super) struct Roster {
+    state: Mutex<RosterState>,
+    read_at: Instant,
+}
+
+#[derive(Default)]
+struct RosterState {
+    people: HashMap<String, Arc<Participant>>,
+    phones: HashMap<ParticipantSid, Arc<Participant>>,
+}
+
+impl RosterState {
+    fn insert(&mut self, participant: Arc<Participant>) {
+        match participant.identity.clone() {
+            Some(identity) => self.people.insert(identity, participant),
+            None => self.phones.insert(participant.sid, participant),
+        };
+    }
+}
+
+impl Roster {
+    fn new(participants: impl IntoIterator<Item = Participant>) -> Self {
+        let mut state = RosterState::default();
+        participants.into_iter().for_each(|participant| state.insert(Arc::new(participant)));
+        Self { state: Mutex::new(state), read_at: Instant::now() }
+    }
+
+    /// The participant with this identity.
+    pub(super) fn find(&self, identity: &str) -> Option<Arc<Participant>> {
+        self.state.lock().people.get(identity).cloned()
+    }
+
+    /// Whether a phone takes part.
+    pub(super) fn has_phone(&self) -> bool {
+        !self.state.lock().phones.is_empty()
+    }
+
+    /// Everybody, in the order they came.
+    pub(super) fn all(&self) -> Vec<Arc<Participant>> {
+        let state = self.state.lock();
+        let mut all: Vec<_> = state.people.values().chain(state.phones.values()).cloned().collect();
+        drop(state);
+        all.sort_by_key(|p| (p.date_created, p.sid));
+        all
+    }
+}
+
+impl Rosters {
+    pub(super) fn new() -> Self {
+        Self {
+            cache: Cache::builder().max_capacity(ROSTERS_AT_MOST).time_to_idle(KEPT_FOR).build(),
+            people: moka::sync::Cache::builder().max_capacity(PEOPLE_AT_MOST).time_to_idle(KEPT_FOR).build(),
+            changes: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes in a participant that was added or changed.
+    pub(super) async fn take_in(&self, participant: &Arc<Participant>) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.remember(participant);
+        if let Some(roster) = self.cache.get(&participant.conversation_sid).await {
+            roster.state.lock().insert(Arc::clone(participant));
+        }
+    }
+
+    /// Takes out a participant that was removed.
+    pub(super) async fn take_out(&self, conversation: ConversationSid, participant: ParticipantSid) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        if let Some(roster) = self.cache.get(&conversation).await {
+            let mut state = roster.state.lock();
+            state.phones.remove(&participant);
+            state.people.retain(|_, known| known.sid != participant);
+        }
+    }
+
+    /// The roster if it is in memory.
+    pub(super) async fn find(&self, conversation: ConversationSid) -> Option<Arc<Roster>> {
+        self.cache.get(&conversation).await
+    }
+
+    fn remember(&self, participant: &Participant) {
+        let identity = participant.identity.as_deref().and_then(|identity| Identity::try_from(identity).ok());
+        if let Some(identity) = identity {
+            self.people.get_with(identity, Arc::default).lock().insert(participant.conversation_sid);
+        }
+    }
+
+    /// The conversations in whose rosters in memory `identity` is.
+    pub(super) async fn conversations_of(&self, identity: &Identity) -> Vec<ConversationSid> {
+        let Some(known) = self.people.get(identity) else { return Vec::new() };
+        let all: Vec<_> = known.lock().iter().copied().collect();
+        let mut there = Vec::with_capacity(all.len());
+        for conversation in all {
+            let roster = self.cache.get(&conversation).await;
+            if roster.is_some_and(|roster| roster.find(identity.as_str()).is_some()) {
+                there.push(conversation);
+            } else {
+                known.lock().remove(&conversation);
+            }
+        }
+        there
+    }
+
+    /// Starts the roster of a conversation that was made just now with these participants.
+    pub(super) async fn begin(&self, conversation: ConversationSid, participants: Vec<Participant>) {
+        participants.iter().for_each(|participant| self.remember(participant));
+        self.cache.insert(conversation, Arc::new(Roster::new(participants))).await;
+    }
+
+    /// Forgets a conversation.
+    pub(super) async fn forget(&self, conversation: ConversationSid) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.cache.invalidate(&conversation).await;
+    }
+}
+
+impl Core {
+    /// Who is in the conversation. One Twilio call when not in memory.
+    pub(super) async fn roster(&self, conversation: ConversationSid) -> Result<Arc<Roster>, Error> {
+        let read = async {
+            for _ in 0..READS_AT_MOST {
+                let before = self.participants.changes.load(Ordering::Relaxed);
+                let all = self.twilio.list_participants(conversation).await?;
+                all.iter().for_each(|participant| self.participants.remember(participant));
+                if self.participants.changes.load(Ordering::Relaxed) == before {
+                    return Ok(Arc::new(Roster::new(all)));
+                }
+            }
+            let all = self.twilio.list_participants(conversation).await?;
+            Ok::<_, Error>(Arc::new(Roster::new(all)))
+        };
+        self.participants.cache.try_get_with(conversation, read).await.map_err(|error| (*error).clone())
+    }
+
+    /// Refuses a caller who is not in the conversation. An anonymous caller (only where claimed identities are believed)
+    /// and an admin pass.
+    ///
+    /// # Errors
+    /// [`Error::NotAMember`], [`Error::ConversationNotFound`], [`Error::Unavailable`].
+    pub async fn ensure_member(&self, caller: &Caller, conversation: ConversationSid) -> Result<(), Error> {
+        let Some(identity) = caller.identity().filter(|_| !caller.is_admin()) else { return Ok(()) };
+        let roster = self.roster(conversation).await?;
+        let found = roster.find(identity.as_str());
+        let believed_for = if found.is_some() { FRESH_FOR } else { REFUSED_FOR };
+        let found = if roster.read_at.elapsed() < believed_for {
+            found
+        } else {
+            self.participants.cache.invalidate(&conversation).await;
+            self.roster(conversation).await?.find(identity.as_str())
+        };
+        found.map(|_| ()).ok_or(Error::NotAMember)
+    }
+
+    /// Everybody in the conversation, with names. A warm answer costs no Twilio call.
+    ///
+    /// # Errors
+    /// [`Error::ConversationNotFound`], [`Error::NotAMember`], [`Error::Unavailable`].
+    pub async fn members(
+        &self,
+        caller: &Caller,
+        conversation: ConversationSid,
+    ) -> Result<Vec<Member>, Error> {
+        self.ensure_member(caller, conversation).await?;
+        let mut members = Vec::new();
+        for participant in self.roster(conversation).await?.all() {
+            let attributes: Value = serde_json::from_str(&participant.attributes).unwrap_or_default();
+            let told = |key: &str| attributes[OURS][key].as_str().map(str::to_owned);
+            let (mut name, mut image) = (told("name"), told("image"));
+            let identity = participant.identity.as_deref();
+            if let (Some(identity), None) = (identity, &name) {
+                // Added by identity alone: perhaps somebody said elsewhere what to call them.
+                if let Ok(Some(person)) = self.store.find_person(identity).await {
+                    name = person.name;
+                    image = image.or(person.image);
+                }
+            }
+            let online = identity.is_some_and(|identity| self.presence.is_online(identity));
+            members.push(Member { participant, name, image, online });
+        }
+        Ok(members)
+    }
+
+    /// Adds a person; whoever is in already is given back as they are. One Twilio call.
+    ///
+    /// # Errors
+    /// As [`Core::members`], and [`Error::ConversationClosed`], [`Error::LimitReached`].
+    pub async fn add_participant(
+        &self,
+        caller: &Caller,
+        conversation: ConversationSid,
+        new: NewParticipant,
+    ) -> Result<Arc<Participant>, Error> {
+        self.ensure_member(caller, conversation).await?;
+        if let Some(roster) = self.participants.find(conversation).await
+            && let Some(already) = roster.find(new.identity.as_str())
+        {
+            return Ok(already);
+        }
+        let core = self.clone();
+        self.to_the_end(async move {
+            let participant = core.add_at_twilio(conversation, &new).await?;
+            core.remember_people(std::slice::from_ref(&new)).await;
+            Ok(core.participant_added(participant).await)
+        })
+        .await
+    }
+
+    /// Adds a person at Twilio, and makes sure of it: an unclear answer is cleared up, "already there" is success.
+    pub(super) async fn add_at_twilio(
+        &self,
+        conversation: ConversationSid,
+        new: &NewParticipant,
+    ) -> Result<Participant, Error> {
+        let attributes = new.attributes();
+        let identity = new.identity.as_str();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error =
+                match self.twilio.add_chat_participant(conversation, identity, attributes.as_deref()).await {
+                    Ok(participant) => return Ok(participant),
+                    Err(error) => error,
+                };
+            // 20404 may be said of a participant who was added all the same (a person re-added at once), and after a
+            // time-out nobody knows: look before judging.
+            let unclear = error.is_already_participant()
+                || error.is_not_found()
+                || matches!(error, twilio::Error::Ambiguous(_) | twilio::Error::Undecodable(_));
+            if !unclear {
+                return Err(error.into());
+            }
+            match look(self.twilio.fetch_participant(conversation, identity)).await {
+                Ok(participant) => return Ok(participant),
+                Err(looked) if looked.is_not_found() && tries < 3 && !error.is_not_found() => {}
+                Err(_) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Adds a phone over the service's own number. One Twilio call.
+    ///
+    /// # Errors
+    /// [`Error::NotConfigured`] without a number of our own, [`Error::PhoneBusy`] when the phone is in another open
+    /// conversation; else as [`Core::add_participant`].
+    pub async fn add_phone(
+        &self,
+        caller: &Caller,
+        conversation: ConversationSid,
+        phone: &PhoneNumber,
+    ) -> Result<Arc<Participant>, Error> {
+        self.ensure_member(caller, conversation).await?;
+        let own = self.phone_number.as_deref().ok_or(Error::NotConfigured("TWILIO_PHONE_NUMBER"))?;
+        let proxy =
+            if phone.as_str().starts_with("whatsapp:") { format!("whatsapp:{own}") } else { own.to_owned() };
+        match self.twilio.add_sms_participant(conversation, phone.as_str(), &proxy, None).await {
+            Ok(participant) => Ok(self.participant_added(participant).await),
+            // The pair may be held by this very conversation: then the phone is in.
+            Err(error) if error.binding_holder() == Some(conversation) => {
+                let roster = self.roster(conversation).await?;
+                let holds = |p: &Arc<Participant>| {
+                    p.messaging_binding.as_ref().and_then(|b| b.address.as_deref()) == Some(phone.as_str())
+                };
+                roster.all().into_iter().find(holds).ok_or(Error::PhoneBusy)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes a person or, with their `MB…`, a phone. One Twilio call.
+    ///
+    /// # Errors
+    /// [`Error::ParticipantNotFound`]; else as [`Core::members`].
+    pub async fn remove_participant(
+        &self,
+        caller: &Caller,
+        conversation: ConversationSid,
+        who: &str,
+    ) -> Result<Arc<Participant>, Error> {
+        self.ensure_member(caller, conversation).await?;
+        let roster = self.roster(conversation).await?;
+        let by_sid = who.parse::<ParticipantSid>().ok();
+        let named = |p: &Arc<Participant>| p.identity.as_deref() == Some(who) || Some(p.sid) == by_sid;
+        let participant = roster.all().into_iter().find(named).ok_or(Error::ParticipantNotFound)?;
+        match self.twilio.remove_participant(conversation, participant.sid).await {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.participant_removed(&participant).await;
+        Ok(participant)
+    }
+
+    /// Takes in and tells that somebody was added, by us or by somebody else.
+    pub(super) async fn participant_added(&self, participant: Participant) -> Arc<Participant> {
+        let participant = Arc::new(participant);
+        // A repeat is of an older state: it must not undo what was read since, nor bring back who was removed.
+        if !self.door.has_seen(&Seen::ParticipantRemoved(participant.sid))
+            && self.door.first(Seen::ParticipantAdded(participant.sid))
+        {
+            self.participants.take_in(&participant).await;
+            self.list_participant_added(&participant).await;
+            self.publish(&Event::ParticipantAdded(Arc::clone(&participant)));
+        }
+        participant
+    }
+
+    /// Takes in and tells that somebody was removed.
+    pub(super) async fn participant_removed(&self, participant: &Arc<Participant>) {
+        let conversation = participant.conversation_sid;
+        self.participants.take_out(conversation, participant.sid).await;
+        self.list_participant_removed(participant).await;
+        self.forget_direct(conversation).await;
+        if self.door.first(Seen::ParticipantRemoved(participant.sid)) {
+            self.publish(&Event::ParticipantRemoved(Arc::clone(participant)));
+        }
+    }
+
+    /// Fills the directory with what was told of people; losing that costs a name, not a conversation.
+    pub(super) async fn remember_people(&self, people: &[NewParticipant]) {
+        for new in people.iter().filter(|new| new.name.is_some() || new.image.is_some()) {
+            let person = Person {
+                identity: new.identity.as_str().to_owned(),
+                name: new.name.clone(),
+                image: new.image.clone(),
+            };
+            if let Err(error) = self.store.remember_person(&person, self.clock.now().timestamp()).await {
+                tracing::warn!(%error, "a name was not remembered");
+            }
+        }
+    }
+
+    /// The participant `identity` is in the conversation.
+    pub(super) async fn participant_of(
+        &self,
+        conversation: ConversationSid,
+        identity: &Identity,
+    ) -> Result<Arc<Participant>, Error> {
+        self.roster(conversation).await?.find(identity.as_str()).ok_or(Error::NotAMember)
+    }
+}
+
+/// Who may change what somebody else wrote: they themselves, an admin, and anybody where claimed identities are believed.
+pub(super) fn ensure_author(caller: &Caller, author: &str) -> Result<(), Error> {
+    match caller.identity() {
+        Some(identity) if !caller.is_admin() && identity.as_str() != author => {
+            Err(AuthError::Forbidden.into())
+        }
+        Some(_) | None => Ok(()),
+    }
+}

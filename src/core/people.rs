@@ -1,0 +1,116 @@
+//! People as Twilio knows them: who can be reached, on our sockets or on Twilio's SDK.
+//!
+//! Source: <https://www.twilio.com/docs/conversations/reachability>
+
+use std::time::Duration;
+
+use moka::future::Cache;
+
+use super::{Core, Error, Status};
+use crate::auth::{AuthError, Caller, Identity};
+use crate::twilio::User;
+
+/// People whose reachability is kept.
+const KEPT_AT_MOST: u64 = 50_000;
+/// How long an access token is valid.
+const TOKEN_FOR: Duration = Duration::from_secs(3600);
+/// How long it is believed: Twilio reports changes only while its webhook reaches us.
+const KEPT_FOR: Duration = Duration::from_secs(15);
+
+/// Whether somebody can be reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reachability {
+    /// A socket of theirs is connected, here or at Twilio.
+    pub online: bool,
+    /// They can be sent a push notification.
+    pub notifiable: bool,
+}
+
+/// What somebody identifies themselves with, here and to Twilio's own SDKs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessToken {
+    /// The JWT.
+    pub token: String,
+    /// Whom it names.
+    pub identity: Identity,
+    /// How long it is valid.
+    pub expires_in: Duration,
+}
+
+/// What is known of people at Twilio.
+pub(super) struct People {
+    reachability: Cache<Identity, Reachability>,
+}
+
+impl People {
+    pub(super) fn new() -> Self {
+        Self { reachability: Cache::builder().max_capacity(KEPT_AT_MOST).time_to_live(KEPT_FOR).build() }
+    }
+}
+
+impl Core {
+    /// A Twilio access token for `identity`, valid for an hour. No Twilio call.
+    ///
+    /// # Errors
+    /// [`AuthError::NotYou`] for a user who asks for somebody else's.
+    pub fn access_token(&self, caller: &Caller, identity: &Identity) -> Result<AccessToken, Error> {
+        let identity = caller.acting_as(Some(identity))?;
+        let token = self.access_tokens.mint(identity.as_str(), TOKEN_FOR, self.clock.now());
+        Ok(AccessToken { token, identity, expires_in: TOKEN_FOR })
+    }
+
+    /// Whether `identity` can be reached; nobody can be who is unknown.
+    ///
+    /// Costs no Twilio call for somebody connected here, else one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn reachability(&self, identity: &Identity) -> Result<Reachability, Error> {
+        if self.presence.is_online(identity.as_str()) {
+            return Ok(Reachability { online: true, notifiable: true });
+        }
+        let fetch = async {
+            match self.twilio.fetch_user(identity.as_str()).await {
+                Ok(user) => Ok(reachability_of(&user)),
+                Err(error) if error.is_not_found() => Ok(Reachability::default()),
+                Err(error) => Err(Error::from(error)),
+            }
+        };
+        let known = self.people.reachability.try_get_with(identity.clone(), fetch).await;
+        known.map_err(|error| (*error).clone())
+    }
+
+    /// Makes Twilio track who is online. One Twilio call.
+    ///
+    /// # Errors
+    /// [`AuthError::Forbidden`] for a plain user, [`Error::Unavailable`].
+    pub async fn enable_reachability(&self, caller: &Caller) -> Result<(), Error> {
+        if !caller.is_admin() && !caller.is_anonymous() {
+            return Err(AuthError::Forbidden.into());
+        }
+        self.twilio.enable_reachability().await?;
+        self.people.reachability.invalidate_all();
+        Ok(())
+    }
+
+    /// Takes in what Twilio reports of a person, and tells how they are where they share a conversation.
+    pub(super) async fn user_changed(&self, user: &User) {
+        let Ok(identity) = Identity::try_from(user.identity.as_str()) else { return };
+        let reachability = reachability_of(user);
+        self.people.reachability.insert(identity.clone(), reachability).await;
+        let online = reachability.online || self.presence.is_online(identity.as_str());
+        let state = if online { "online" } else { "offline" };
+        let status = Status {
+            identity,
+            user_id: None,
+            state: state.into(),
+            online,
+            last_seen: Some(user.date_updated),
+        };
+        self.tell_status_where_shared(status).await;
+    }
+}
+
+fn reachability_of(user: &User) -> Reachability {
+    Reachability { online: user.is_online.unwrap_or(false), notifiable: user.is_notifiable.unwrap_or(false) }
+}

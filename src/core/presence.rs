@@ -1,0 +1,237 @@
+//! Presence: who is connected, and who is in which conversation's room, counting sockets.
+//!
+//! A person is online from their first socket until [`GRACE`] after their last. The open rooms of conversations they are in
+//! are told that they came online, and the same rooms that they went offline: each once per transition. Leaving a
+//! *room* does not wait. What Twilio knows of people on its own SDK is `people.rs`; sockets themselves are `realtime`'s.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use dashmap::DashMap;
+
+use super::{ConversationSid, Core, Event, Status};
+use crate::auth::Identity;
+
+/// How long somebody whose last socket dropped still counts as online.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// One socket, as presence counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SocketId(pub u64);
+
+/// Somebody in the room of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnlineUser {
+    /// Their chat identity.
+    pub identity: Identity,
+    /// What the app calls them, if it said so when they connected.
+    pub user_id: Option<Arc<str>>,
+    /// When they were last heard of.
+    pub last_seen: DateTime<Utc>,
+}
+
+/// Who is connected, and where.
+#[derive(Default)]
+pub(super) struct Presence {
+    people: DashMap<Identity, Person>,
+    rooms: DashMap<ConversationSid, HashMap<Identity, RoomMember>>,
+}
+
+struct Person {
+    sockets: usize,
+    /// Counts disconnections, so that a grace period that was interrupted ends nothing.
+    drops: u64,
+    user_id: Option<Arc<str>>,
+    state: Arc<str>,
+    last_seen: DateTime<Utc>,
+    /// Conversations that were told of their being online.
+    told: std::collections::HashSet<ConversationSid>,
+}
+
+struct RoomMember {
+    sockets: usize,
+    /// The order of entering, for a stable list.
+    since: DateTime<Utc>,
+}
+
+impl Person {
+    fn status(&self, identity: &Identity) -> Status {
+        Status {
+            identity: identity.clone(),
+            user_id: self.user_id.clone(),
+            state: Arc::clone(&self.state),
+            online: self.sockets > 0,
+            last_seen: Some(self.last_seen),
+        }
+    }
+}
+
+impl Presence {
+    /// Whether a socket of theirs is connected here, or was a moment ago.
+    pub(super) fn is_online(&self, identity: &str) -> bool {
+        Identity::try_from(identity).is_ok_and(|identity| self.people.contains_key(&identity))
+    }
+}
+
+impl Core {
+    /// A socket of `identity` is there. `user_id`: what the app calls them.
+    pub fn socket_connected(&self, identity: &Identity, user_id: Option<Arc<str>>) {
+        let now = self.clock.now();
+        let mut person = self.presence.people.entry(identity.clone()).or_insert_with(|| Person {
+            sockets: 0,
+            drops: 0,
+            user_id: None,
+            state: Arc::from("online"),
+            last_seen: now,
+            told: Default::default(),
+        });
+        person.sockets += 1;
+        person.last_seen = now;
+        if user_id.is_some() {
+            person.user_id = user_id;
+        }
+        let came_online = person.sockets == 1;
+        drop(person);
+        if came_online {
+            let (core, identity) = (self.clone(), identity.clone());
+            tokio::spawn(async move { core.came_online(&identity).await });
+        }
+    }
+
+    /// Tells the open rooms of the conversations they are in, unless those know.
+    async fn came_online(&self, identity: &Identity) {
+        for conversation in self.participants.conversations_of(identity).await {
+            if self.presence.rooms.contains_key(&conversation) {
+                self.tell_online(conversation, identity);
+            }
+        }
+    }
+
+    fn tell_online(&self, conversation: ConversationSid, identity: &Identity) {
+        let news = self.presence.people.get_mut(identity).and_then(|mut person| {
+            (person.sockets > 0 && person.told.insert(conversation)).then(|| person.status(identity))
+        });
+        if let Some(status) = news {
+            self.tell_status(conversation, status);
+        }
+    }
+
+    /// A socket of `identity` is gone; it must have left its rooms before.
+    pub fn socket_disconnected(&self, identity: &Identity) {
+        let Some(mut person) = self.presence.people.get_mut(identity) else { return };
+        person.sockets = person.sockets.saturating_sub(1);
+        person.last_seen = self.clock.now();
+        if person.sockets > 0 {
+            return;
+        }
+        person.drops += 1;
+        let drop_seen = person.drops;
+        drop(person);
+        let (core, identity) = (self.clone(), identity.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(GRACE).await;
+            core.went_offline(&identity, drop_seen);
+        });
+    }
+
+    fn went_offline(&self, identity: &Identity, drop_seen: u64) {
+        let still_gone = |_: &Identity, person: &Person| person.sockets == 0 && person.drops == drop_seen;
+        let Some((identity, mut person)) = self.presence.people.remove_if(identity, still_gone) else {
+            return;
+        };
+        person.state = Arc::from("offline");
+        for conversation in std::mem::take(&mut person.told) {
+            self.tell_status(conversation, person.status(&identity));
+        }
+    }
+
+    /// A socket of `identity` enters the room of `conversation`.
+    pub fn enter_room(&self, conversation: ConversationSid, identity: &Identity) {
+        let now = self.clock.now();
+        let mut room = self.presence.rooms.entry(conversation).or_default();
+        let member = room.entry(identity.clone()).or_insert(RoomMember { sockets: 0, since: now });
+        member.sockets += 1;
+        let (first, opened) = (member.sockets == 1, room.len() == 1);
+        drop(room);
+        if !first {
+            return;
+        }
+        if opened {
+            // Who else is in the conversation is worth knowing from now on: they may come online.
+            let core = self.clone();
+            tokio::spawn(async move { core.roster(conversation).await.map(drop) });
+        }
+        self.publish(&Event::UserJoined { conversation, identity: identity.clone() });
+        self.heard_of(identity);
+        self.tell_online(conversation, identity);
+    }
+
+    /// A socket of `identity` leaves the room of `conversation`.
+    pub fn leave_room(&self, conversation: ConversationSid, identity: &Identity, socket: super::SocketId) {
+        self.stop_typing_on(conversation, identity, socket);
+        let Some(mut room) = self.presence.rooms.get_mut(&conversation) else { return };
+        let Some(member) = room.get_mut(identity) else { return };
+        member.sockets = member.sockets.saturating_sub(1);
+        if member.sockets > 0 {
+            return;
+        }
+        room.remove(identity);
+        drop(room);
+        self.presence.rooms.remove_if(&conversation, |_, room| room.is_empty());
+        self.publish(&Event::UserLeft { conversation, identity: identity.clone() });
+    }
+
+    /// Who is in the room of `conversation`, in the order they came.
+    #[must_use]
+    pub fn online_users(&self, conversation: ConversationSid) -> Vec<OnlineUser> {
+        let Some(room) = self.presence.rooms.get(&conversation) else { return Vec::new() };
+        let mut users: Vec<_> =
+            room.iter().map(|(identity, member)| (member.since, identity.clone())).collect();
+        drop(room);
+        users.sort();
+        let describe = |(since, identity): (DateTime<Utc>, Identity)| {
+            let person = self.presence.people.get(&identity);
+            let (user_id, last_seen) = person.map_or((None, since), |p| (p.user_id.clone(), p.last_seen));
+            OnlineUser { identity, user_id, last_seen }
+        };
+        users.into_iter().map(describe).collect()
+    }
+
+    /// `identity` was heard of: moves their last-seen time.
+    pub fn heard_of(&self, identity: &Identity) {
+        if let Some(mut person) = self.presence.people.get_mut(identity) {
+            person.last_seen = self.clock.now();
+        }
+    }
+
+    /// `identity` says how they are (`away`, `busy`, …); told to the conversations that know they are online.
+    pub fn set_status(&self, identity: &Identity, state: &str) {
+        let Some(mut person) = self.presence.people.get_mut(identity) else { return };
+        if *person.state == *state {
+            return;
+        }
+        person.state = Arc::from(state);
+        person.last_seen = self.clock.now();
+        let (status, told) = (person.status(identity), person.told.clone());
+        drop(person);
+        for conversation in told {
+            self.tell_status(conversation, status.clone());
+        }
+    }
+
+    /// Tells `status` in the conversations of rooms that are open here and that the person takes part in, as far as the
+    /// rosters in memory say: for what Twilio reports of people who are not connected here.
+    pub(super) async fn tell_status_where_shared(&self, status: Status) {
+        for conversation in self.participants.conversations_of(&status.identity).await {
+            if self.presence.rooms.contains_key(&conversation) {
+                self.tell_status(conversation, status.clone());
+            }
+        }
+    }
+
+    fn tell_status(&self, conversation: ConversationSid, status: Status) {
+        self.publish(&Event::StatusChanged { conversation, status });
+    }
+}
