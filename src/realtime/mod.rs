@@ -1,1 +1,191 @@
-//! Sockets.
+//! Sockets: who is connected, in which rooms, and how events get in and out in order. Knows no dialect by name.
+//!
+//! A dialect hands over a [`Protocol`]: the events it listens to, what to do about each, and what of the world's events it
+//! shows in which shape. The rest is here:
+//!
+//! - `socketio.rs`: Socket.IO connections, both transports
+//! - `session.rs`: one socket, who is behind it, and what it has entered
+//! - `lanes.rs`: the order of what one socket asks for
+//! - `fanout.rs`: rooms, and telling them what happened
+//!
+//! What typing, presence or a message *is* belongs to `core`.
+
+mod fanout;
+mod lanes;
+mod session;
+mod socketio;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use socketioxide::extract::AckSender;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{Auth, Identity};
+use crate::clock::Clock;
+use crate::core::{ConversationSid, Core, Error, Event, MediaLinks};
+
+pub use session::Session;
+pub use socketio::{Closing, FRAME_BYTES, Kill, UpgradedBy, layer};
+
+/// How one dialect speaks over sockets.
+pub struct Protocol {
+    /// The dialect's name, for logs.
+    pub name: &'static str,
+    /// The Socket.IO namespace.
+    pub namespace: &'static str,
+    /// The events clients may send.
+    pub listens: &'static [&'static str],
+    /// The events clients may get.
+    pub emits: &'static [&'static str],
+    /// Answers one event of a client. Called in the order of arrival; it must not block.
+    pub on_event: fn(&Session, Incoming) -> Handling,
+    /// Answers an event for which there is no room: too many of this socket are waiting.
+    pub on_overload: fn(&Session, Incoming),
+    /// What the room of the event's conversation hears of it.
+    pub outgoing: fn(&Event, &Telling<'_>) -> Vec<Outgoing>,
+}
+
+/// An event that a client sent.
+pub struct Incoming {
+    /// Its name, one of [`Protocol::listens`].
+    pub event: &'static str,
+    payload: Option<Box<RawValue>>,
+    ack: Option<AckSender>,
+}
+
+impl Incoming {
+    /// The first argument, which must be an object, as `T`.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`], saying what is wrong with it.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let text = self.payload.as_deref().map_or("null", RawValue::get);
+        // Serde would take an array for an object whose fields stand in order.
+        if !text.starts_with('{') {
+            return Err(Error::Unreadable("the payload must be an object".to_owned()));
+        }
+        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text))
+            .map_err(|error| Error::unreadable(&error))
+    }
+
+    /// The client's acknowledgement callback, if it gave one.
+    pub fn ack(&mut self) -> Ack {
+        Ack(self.ack.take())
+    }
+}
+
+/// A client's acknowledgement callback; does nothing when the client gave none.
+pub struct Ack(Option<AckSender>);
+
+impl Ack {
+    /// Answers it.
+    pub fn send(self, answer: &impl Serialize) {
+        if let Some(ack) = self.0
+            && let Err(error) = ack.send(answer)
+        {
+            tracing::debug!(%error, "an acknowledgement was not sent");
+        }
+    }
+}
+
+/// What is left to do for an event.
+pub enum Handling {
+    /// Nothing: it was answered.
+    Done,
+    /// This, after everything else this socket asked for in the same conversation, or (`None`) about itself.
+    InTurn(Option<ConversationSid>, BoxFuture<'static, ()>),
+}
+
+/// What a dialect needs to tell an event, besides the event.
+pub struct Telling<'a> {
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// Links to files.
+    pub links: &'a MediaLinks,
+}
+
+/// One event as one dialect tells it to a room.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The event's name.
+    pub event: &'static str,
+    /// Its argument, encoded once for all who hear it.
+    pub payload: Box<RawValue>,
+    /// Whose sockets do not hear it.
+    pub except: Option<Identity>,
+    /// Its place among the conversation's messages, if it is a new one: who is just catching up may have it already.
+    pub index: Option<i64>,
+}
+
+impl Outgoing {
+    /// `event` with `payload`, to everybody in the room.
+    pub fn new(event: &'static str, payload: &impl Serialize) -> Option<Self> {
+        match serde_json::value::to_raw_value(payload) {
+            Ok(payload) => Some(Self { event, payload, except: None, index: None }),
+            Err(error) => {
+                tracing::error!(%error, event, "an event could not be written as JSON");
+                None
+            }
+        }
+    }
+
+    /// Not to the sockets of `identity`.
+    #[must_use]
+    pub fn except(mut self, identity: &Identity) -> Self {
+        self.except = Some(identity.clone());
+        self
+    }
+
+    /// As the message at `index`.
+    #[must_use]
+    pub fn at(mut self, index: i64) -> Self {
+        self.index = Some(index);
+        self
+    }
+}
+
+/// What all sockets share.
+pub(crate) struct Hub {
+    core: Core,
+    auth: Auth,
+    clock: Clock,
+    protocols: &'static [&'static Protocol],
+    rooms: fanout::Rooms,
+    kills: socketio::Kills,
+    /// What sockets asked for and is still being done.
+    tasks: TaskTracker,
+}
+
+impl Hub {
+    fn new(core: Core, auth: Auth, clock: Clock, protocols: &'static [&'static Protocol]) -> Arc<Self> {
+        let hub = Arc::new(Self {
+            core,
+            auth,
+            clock,
+            protocols,
+            rooms: fanout::Rooms::default(),
+            kills: socketio::Kills::default(),
+            tasks: TaskTracker::new(),
+        });
+        let listening = Arc::downgrade(&hub);
+        hub.core.listen(move |event, at| {
+            if let Some(hub) = listening.upgrade() {
+                fanout::tell(&hub, event, at);
+            }
+        });
+        hub
+    }
+
+    /// The protocol of `namespace` that listens to `event`, and the event's static name.
+    fn listener(&self, namespace: &str, event: &str) -> Option<(usize, &'static Protocol, &'static str)> {
+        self.protocols.iter().enumerate().find_map(|(place, protocol)| {
+            let name = protocol.listens.iter().find(|name| **name == event)?;
+            (protocol.namespace == namespace).then_some((place, *protocol, *name))
+        })
+    }
+}

@@ -1,0 +1,315 @@
+//! [`Session`]: one socket, who is behind it, and the rooms it has entered. The dialects' handle on a client.
+//!
+//! A session that cannot keep up is cut off, never silently skipped: its connection is closed, so that the client's own
+//! library reconnects and catches up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::json;
+use socketioxide::SendError;
+use socketioxide::SocketError;
+use socketioxide::extract::SocketRef;
+use tokio::task::AbortHandle;
+
+use super::fanout::RoomKey;
+use super::lanes::Lanes;
+use super::{Hub, Outgoing};
+use crate::auth::{AuthError, AuthMode, Caller, Identity, Verified};
+use crate::core::{ConversationSid, Core, Error, SocketId};
+
+/// Rooms one socket may be in.
+const ROOMS_AT_MOST: usize = 100;
+/// How long a socket may stay without a token where one is needed.
+const TOKEN_WITHIN: Duration = Duration::from_secs(10);
+/// How long before its token expires a socket is told.
+const EXPIRY_NOTICE: Duration = Duration::from_secs(60);
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// One socket: a cheap clone.
+#[derive(Clone)]
+pub struct Session {
+    pub(super) state: Arc<State>,
+    pub(super) socket: SocketRef,
+}
+
+/// What is known of a socket. Holds no [`SocketRef`], which would keep a dead socket in memory.
+pub(super) struct State {
+    pub(super) id: SocketId,
+    pub(super) hub: Arc<Hub>,
+    pub(super) lanes: Arc<Lanes>,
+    who: Mutex<Who>,
+    entered: Mutex<Entered>,
+    cut: AtomicBool,
+}
+
+struct Who {
+    caller: Caller,
+    /// The person presence counts this socket for.
+    bound: Option<Identity>,
+    /// Ends the connection when the token does, or when none came.
+    deadline: Option<AbortHandle>,
+}
+
+#[derive(Default)]
+struct Entered {
+    rooms: Vec<(RoomKey, Identity)>,
+    gone: bool,
+}
+
+impl State {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        Self {
+            id: SocketId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+            hub,
+            lanes: Arc::default(),
+            who: Mutex::new(Who { caller: Caller::Anonymous, bound: None, deadline: None }),
+            entered: Mutex::default(),
+            cut: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the socket must not hear anything more.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+}
+
+impl Session {
+    /// The conversation service.
+    #[must_use]
+    pub fn core(&self) -> &Core {
+        &self.state.hub.core
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.state.hub.clock.now()
+    }
+
+    /// Who is behind the socket, as far as is proven.
+    ///
+    /// # Errors
+    /// [`AuthError::Missing`] where a token is needed and none has come yet.
+    pub fn caller(&self) -> Result<Caller, AuthError> {
+        let caller = self.state.who.lock().caller.clone();
+        let nobody = caller.is_anonymous() && self.state.hub.auth.mode() == AuthMode::Required;
+        if nobody { Err(AuthError::Missing) } else { Ok(caller) }
+    }
+
+    /// Takes a token that the client presents; from now on the socket is its holder's.
+    ///
+    /// # Errors
+    /// [`AuthError`]; the socket stays whose it was.
+    pub async fn authenticate(&self, token: &str) -> Result<(), AuthError> {
+        let verified = self.state.hub.auth.verify(token).await?;
+        self.set_caller(&verified);
+        Ok(())
+    }
+
+    pub(super) fn set_caller(&self, verified: &Verified) {
+        let left = verified.expires_at.signed_duration_since(self.now()).to_std().unwrap_or_default();
+        let session = self.clone();
+        let expiry = tokio::spawn(async move {
+            tokio::time::sleep(left.saturating_sub(EXPIRY_NOTICE)).await;
+            session.emit("token_expiring", &json!({ "expiresIn": left.min(EXPIRY_NOTICE).as_secs() }));
+            tokio::time::sleep(left.min(EXPIRY_NOTICE)).await;
+            session.disconnect();
+        });
+        let mut who = self.state.who.lock();
+        who.caller = Caller::from(verified);
+        if let Some(before) = who.deadline.replace(expiry.abort_handle()) {
+            before.abort();
+        }
+    }
+
+    /// Where a token is needed: ends the connection unless one comes soon.
+    pub(super) fn expect_token(&self) {
+        if self.state.hub.auth.mode() != AuthMode::Required {
+            return;
+        }
+        let session = self.clone();
+        let waiting = tokio::spawn(async move {
+            tokio::time::sleep(TOKEN_WITHIN).await;
+            tracing::debug!("a socket without a token is disconnected");
+            session.disconnect();
+        });
+        self.state.who.lock().deadline = Some(waiting.abort_handle());
+    }
+
+    /// Counts the socket for `identity`, whom the app calls `user_id`. A second call re-binds it, and what it entered as
+    /// somebody else it leaves.
+    pub fn bind(&self, identity: &Identity, user_id: Option<Arc<str>>) {
+        let before = {
+            let entered = self.state.entered.lock();
+            if entered.gone {
+                return;
+            }
+            self.core().socket_connected(identity, user_id);
+            self.state.who.lock().bound.replace(identity.clone())
+        };
+        if let Some(before) = before {
+            if before != *identity {
+                self.leave_where(|_, entered_as| *entered_as == before);
+            }
+            self.core().socket_disconnected(&before);
+        }
+    }
+
+    /// The person the socket is counted for.
+    #[must_use]
+    pub fn bound(&self) -> Option<Identity> {
+        self.state.who.lock().bound.clone()
+    }
+
+    /// Enters the room of `conversation` as `identity`; what is told there from now on is heard, or kept until
+    /// [`Session::caught_up`] when `catching_up`. Entering twice changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::LimitReached`] when the socket is in too many rooms.
+    pub fn enter(
+        &self,
+        protocol: &'static str,
+        conversation: ConversationSid,
+        identity: &Identity,
+        catching_up: bool,
+    ) -> Result<(), Error> {
+        if self.bound().is_none() {
+            self.bind(identity, None);
+        }
+        let key = RoomKey { protocol, conversation };
+        {
+            let mut entered = self.state.entered.lock();
+            if entered.gone {
+                return Ok(());
+            }
+            match entered.rooms.iter().find(|(room, _)| *room == key).map(|(_, identity)| identity.clone()) {
+                Some(already) if already == *identity => return Ok(()),
+                Some(_) => {}
+                None if entered.rooms.len() >= ROOMS_AT_MOST => {
+                    return Err(Error::LimitReached(
+                        "this connection has joined as many conversations as it can",
+                    ));
+                }
+                None => {}
+            }
+            if let Some(place) = entered.rooms.iter().position(|(room, _)| *room == key) {
+                let (_, other) = entered.rooms.swap_remove(place);
+                drop(entered);
+                self.leave_as(key, &other);
+                entered = self.state.entered.lock();
+            }
+            entered.rooms.push((key, identity.clone()));
+            self.state.hub.rooms.add(key, self.clone(), identity.clone(), catching_up);
+            // Still under the lock: the end of the socket must not come between, or it would be in the room for ever.
+            self.core().enter_room(conversation, identity);
+        }
+        Ok(())
+    }
+
+    /// Ends catching up: what was kept is told now, but for messages up to `index`, which the client has.
+    pub fn caught_up(&self, protocol: &'static str, conversation: ConversationSid, index: i64) {
+        self.state.hub.rooms.release(RoomKey { protocol, conversation }, self, index);
+    }
+
+    /// As whom the socket entered the room of `conversation`.
+    #[must_use]
+    pub fn entered_as(&self, protocol: &'static str, conversation: ConversationSid) -> Option<Identity> {
+        let key = RoomKey { protocol, conversation };
+        self.state
+            .entered
+            .lock()
+            .rooms
+            .iter()
+            .find(|(room, _)| *room == key)
+            .map(|(_, identity)| identity.clone())
+    }
+
+    /// Leaves the room of `conversation`.
+    pub fn leave(&self, protocol: &'static str, conversation: ConversationSid) {
+        self.leave_where(|room, _| *room == RoomKey { protocol, conversation });
+    }
+
+    pub(super) fn leave_where(&self, leaves: impl Fn(&RoomKey, &Identity) -> bool) {
+        let left: Vec<_> = self
+            .state
+            .entered
+            .lock()
+            .rooms
+            .extract_if(.., |(room, identity)| leaves(room, identity))
+            .collect();
+        for (room, identity) in left {
+            self.leave_as(room, &identity);
+        }
+    }
+
+    fn leave_as(&self, room: RoomKey, identity: &Identity) {
+        self.state.hub.rooms.remove(room, self.state.id);
+        self.core().leave_room(room.conversation, identity, self.state.id);
+    }
+
+    /// The socket is gone: leaves everything, and nothing can be entered any more.
+    pub(super) fn end(&self) {
+        self.state.entered.lock().gone = true;
+        self.leave_where(|_, _| true);
+        let (bound, deadline) = {
+            let mut who = self.state.who.lock();
+            (who.bound.take(), who.deadline.take())
+        };
+        if let Some(deadline) = deadline {
+            deadline.abort();
+        }
+        if let Some(identity) = bound {
+            self.core().socket_disconnected(&identity);
+        }
+    }
+
+    /// This socket, as presence counts it.
+    #[must_use]
+    pub fn id(&self) -> SocketId {
+        self.state.id
+    }
+
+    /// Sends an event to this socket only.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &'static str, payload: &T) {
+        if !self.state.is_cut() {
+            self.sent(self.socket.emit(event, payload));
+        }
+    }
+
+    /// Sends an event that a room hears.
+    pub(super) fn hear(&self, outgoing: &Outgoing) {
+        self.emit(outgoing.event, &*outgoing.payload);
+    }
+
+    fn sent(&self, outcome: Result<(), SendError>) {
+        match outcome {
+            Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => self.cut("it does not read"),
+            Err(SendError::Serialize(error)) => tracing::error!(%error, "an event could not be encoded"),
+        }
+    }
+
+    /// Cuts the connection: from now on the client hears nothing, so it never misses anything in the middle.
+    pub(super) fn cut(&self, why: &'static str) {
+        if self.state.cut.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        metrics::counter!("switchboard_sockets_cut_total").increment(1);
+        tracing::warn!(why, "a socket is cut off");
+        self.state.hub.kills.kill(&self.socket);
+    }
+
+    /// Ends the connection for good: a Socket.IO client does not reconnect by itself.
+    fn disconnect(&self) {
+        if self.socket.clone().disconnect().is_err() {
+            self.cut("it does not read");
+        }
+    }
+}
