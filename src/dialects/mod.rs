@@ -1,1 +1,127 @@
-//! The documented client APIs.
+//! The documented client APIs: shapes and mapping, no decisions.
+//!
+//! A dialect is a value, [`Dialect`]. In its folder, `rest.rs` and `events.rs` connect the document's routes and events to
+//! `core`; `shapes.rs` has what goes over the wire and turns it into what `core` takes; `envelope.rs` is how the document
+//! says success and failure. A new one is a folder and a line in [`ALL`]. Here are only the refusals they share.
+
+pub mod conversations;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRef, FromRequest, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::response::Response;
+use serde::de::DeserializeOwned;
+
+use crate::auth::{Auth, Caller, token_from};
+use crate::core::{Core, Error};
+use crate::realtime::Protocol;
+
+/// One documented client API.
+pub struct Dialect {
+    /// Its name.
+    pub name: &'static str,
+    /// Every path under these answers in this dialect's voice, also where there is nothing.
+    pub prefixes: &'static [&'static str],
+    /// Its REST routes.
+    pub routes: fn(Services) -> Router,
+    /// Its answer to a request that never reaches a route: a panic, an unknown path, a body that takes too long.
+    pub failure: fn(Error) -> Response,
+    /// How it speaks over Socket.IO.
+    pub protocol: &'static Protocol,
+}
+
+/// Every dialect.
+pub const ALL: &[&Dialect] = &[&conversations::DIALECT];
+
+/// Their protocols.
+pub static PROTOCOLS: [&Protocol; ALL.len()] = {
+    let mut protocols = [ALL[0].protocol; ALL.len()];
+    let mut place = 0;
+    while place < ALL.len() {
+        protocols[place] = ALL[place].protocol;
+        place += 1;
+    }
+    protocols
+};
+
+/// What handlers work with.
+#[derive(Clone, FromRef)]
+pub struct Services {
+    /// The conversation service.
+    pub core: Core,
+    /// Who is calling.
+    pub auth: Auth,
+}
+
+/// The dialect whose voice answers requests for `path`.
+#[must_use]
+pub fn speaking_at(path: &str) -> Option<&'static Dialect> {
+    let within =
+        |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    ALL.iter().copied().find(|dialect| dialect.prefixes.iter().any(|prefix| within(prefix)))
+}
+
+/// Who is calling, by token or by the app's API key.
+async fn caller_of(parts: &Parts, services: &Services) -> Result<Caller, Error> {
+    let token = token_from(&parts.headers, &parts.uri);
+    let api_key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
+    Ok(services.auth.caller(token.as_deref(), api_key).await?)
+}
+
+/// A JSON body; an absent one reads as `{}`, for requests whose fields are all optional.
+async fn json_of<T: DeserializeOwned>(request: Request, state: &(impl Send + Sync)) -> Result<T, Error> {
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_json = content_type.is_some_and(is_json);
+    let bytes = Bytes::from_request(request, state).await.map_err(|rejection| of_bytes(&rejection))?;
+    if bytes.is_empty() {
+        return parse(b"{}");
+    }
+    if !is_json {
+        return Err(Error::UnsupportedMediaType);
+    }
+    parse(&bytes)
+}
+
+/// `application/json`, `application/problem+json`, …, with any parameters.
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    // Serde would take an array for an object whose fields stand in order.
+    if bytes.trim_ascii_start().first().is_some_and(|first| b"[\"-0123456789tfn".contains(first)) {
+        return Err(Error::Unreadable("the body must be a JSON object".to_owned()));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| Error::unreadable(&error))?;
+    json.end().map_err(|_| Error::Unreadable("the body goes on after its JSON".to_owned()))?;
+    Ok(value)
+}
+
+fn without_position(text: &str) -> String {
+    text.split(" at line ").next().unwrap_or(text).to_owned()
+}
+
+fn of_bytes(rejection: &BytesRejection) -> Error {
+    if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+        Error::TooLarge
+    } else {
+        Error::Unreadable("the body could not be read".to_owned())
+    }
+}
+
+impl From<QueryRejection> for Error {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::Unreadable(without_position(&rejection.body_text()))
+    }
+}
+
+impl From<PathRejection> for Error {
+    fn from(_: PathRejection) -> Self {
+        Self::Unreadable("the path is not valid UTF-8".to_owned())
+    }
+}

@@ -1,0 +1,163 @@
+//! How this document says success (`{"status":200,"message":…,"data":…}`) and failure (`{"status":…,"message":…}`): the
+//! HTTP status and `status` are always the same. Which failure it is, is `core`'s or the caller's.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::RETRY_AFTER;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::auth::{AuthError, Caller};
+use crate::core;
+use crate::dialects::{Services, caller_of, json_of};
+
+/// What a handler gives back.
+pub(super) type Result<T> = std::result::Result<Reply<T>, Error>;
+
+/// Success.
+#[derive(Serialize)]
+pub(super) struct Reply<T> {
+    status: u16,
+    message: &'static str,
+    #[serde(flatten)]
+    content: Content<T>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<T> {
+    Data {
+        data: T,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_cursor: Option<String>,
+    },
+    Flat(T),
+}
+
+impl<T: Serialize> Reply<T> {
+    /// With `data`.
+    pub(super) fn ok(message: &'static str, data: T) -> Self {
+        Self { status: 200, message, content: Content::Data { data, next_cursor: None } }
+    }
+
+    /// With `data` that goes on after `next_cursor`.
+    pub(super) fn page(message: &'static str, data: T, next_cursor: Option<String>) -> Self {
+        Self { status: 200, message, content: Content::Data { data, next_cursor } }
+    }
+
+    /// With the fields of `fields` beside `status` and `message`.
+    pub(super) fn flat(message: &'static str, fields: T) -> Self {
+        Self { status: 200, message, content: Content::Flat(fields) }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Reply<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, &self)
+    }
+}
+
+/// Failure.
+#[derive(Debug)]
+pub(super) struct Error(core::Error);
+
+impl<E: Into<core::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl Error {
+    /// What a person reads.
+    pub(super) fn message(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn status(&self) -> StatusCode {
+        match &self.0 {
+            core::Error::Invalid { .. } | core::Error::Unreadable(_) | core::Error::LimitReached(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            core::Error::Auth(error) => match error {
+                AuthError::Missing | AuthError::Invalid => StatusCode::UNAUTHORIZED,
+                AuthError::NotYou | AuthError::Forbidden => StatusCode::FORBIDDEN,
+                AuthError::IdentityMissing => StatusCode::BAD_REQUEST,
+                AuthError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            core::Error::NotAMember => StatusCode::FORBIDDEN,
+            core::Error::NoSuchEndpoint
+            | core::Error::ConversationNotFound
+            | core::Error::MessageNotFound
+            | core::Error::ParticipantNotFound
+            | core::Error::MediaNotFound => StatusCode::NOT_FOUND,
+            core::Error::ConversationClosed | core::Error::PhoneBusy | core::Error::KeyReused => {
+                StatusCode::CONFLICT
+            }
+            core::Error::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            core::Error::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            core::Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            core::Error::Unavailable { .. } | core::Error::UnknownOutcome => StatusCode::SERVICE_UNAVAILABLE,
+            core::Error::NotConfigured(_) | core::Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Failure {
+            status: u16,
+            message: String,
+        }
+        let status = self.status();
+        let mut response = json(status, &Failure { status: status.as_u16(), message: self.message() });
+        if let Some(retry_after) = self.0.retry_after() {
+            let seconds = HeaderValue::from(retry_after.as_secs().max(1));
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+/// The answer to a request that reached no handler.
+pub(super) fn failure(error: core::Error) -> Response {
+    Error(error).into_response()
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    (status, axum::Json(body)).into_response()
+}
+
+/// JSON in; what does not parse is refused as this document refuses.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> std::result::Result<Self, Error> {
+        Ok(Self(json_of(request, state).await?))
+    }
+}
+
+/// The query string.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(Error))]
+pub(super) struct Query<T>(pub(super) T);
+
+/// The variable parts of the path.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Error))]
+pub(super) struct Path<T>(pub(super) T);
+
+/// Who is calling.
+pub(super) struct Auth(pub(super) Caller);
+
+impl FromRequestParts<Services> for Auth {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> std::result::Result<Self, Error> {
+        Ok(Self(caller_of(parts, services).await?))
+    }
+}
