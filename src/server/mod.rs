@@ -1,1 +1,165 @@
-//! The HTTP server: router, layers, accept loop, shutdown.
+//! The HTTP server: what the service is built from, the router and its layers, start and end.
+//!
+//! Layers, from the outside: CORS, the Socket.IO engine, panics, the count of Twilio calls, body limits, routes. The accept
+//! loop with its deadlines is `connection.rs`; routes of clients are the dialects', the one of Twilio is `webhooks`.
+
+pub mod connection;
+mod layers;
+mod operations;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tokio::net::TcpListener;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
+use crate::auth::{Auth, AuthSetupError};
+use crate::clock::Clock;
+use crate::config::{PublicUrl, Settings};
+use crate::core::{Core, Inbound, Parts};
+use crate::dialects::{self, Services};
+use crate::realtime;
+use crate::store::{OpenError, Store};
+use crate::telemetry::Metrics;
+use crate::twilio::{self, AccessTokens, Client, Deadlines, InvalidSid, Validator};
+use crate::webhooks::{self, Webhooks};
+
+use connection::ConnectionLimits;
+
+/// Bytes of a request's body.
+const BODY_BYTES: usize = 1024 * 1024;
+/// How long a request's body may pause.
+const BODY_PAUSE: Duration = Duration::from_secs(10);
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {0} (LISTEN): {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// The database cannot be opened.
+    #[error("DATABASE_URL: {0}")]
+    Store(#[from] OpenError),
+    /// Tokens cannot be verified.
+    #[error(transparent)]
+    Auth(#[from] AuthSetupError),
+    /// The way to Twilio cannot be set up.
+    #[error("cannot set up the way to Twilio: {0}")]
+    Twilio(#[from] twilio::Error),
+    /// A SID among the settings is none.
+    #[error("a SID among the TWILIO_… settings is not one: {0}")]
+    Sid(#[from] InvalidSid),
+    /// Metrics cannot be kept.
+    #[error("cannot keep metrics: {0}")]
+    Metrics(String),
+}
+
+/// The service, ready to run.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    core: Core,
+    inbound: Inbound,
+    sockets: realtime::Closing,
+    ending: Arc<AtomicBool>,
+    metrics: Metrics,
+}
+
+impl Server {
+    /// Opens what the service needs and listens; nothing is answered before [`Server::run`].
+    ///
+    /// # Errors
+    /// [`StartError`], naming the setting to mend.
+    pub async fn bind(mut settings: Settings, clock: Clock) -> Result<Self, StartError> {
+        let metrics = Metrics::install().map_err(|error| StartError::Metrics(error.to_string()))?;
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .map_err(|error| StartError::Listen(settings.listen, error))?;
+        let address = listener.local_addr().map_err(|error| StartError::Listen(settings.listen, error))?;
+        if settings.public_url.join("").port() == Some(0) {
+            // It followed from a LISTEN that takes any free port.
+            settings.public_url = PublicUrl::of_listener(address);
+        }
+        let account_sid = settings.twilio.account_sid.parse()?;
+        let service_sid = settings.twilio.service_sid.parse()?;
+        let validator = Validator::new(settings.twilio.auth_tokens());
+        let auth = Auth::new(settings.auth, clock.clone())?;
+        let core = Core::start(Parts {
+            twilio: Client::new(twilio::Settings {
+                username: settings.twilio.api_key_sid.clone(),
+                password: settings.twilio.api_key_secret.clone(),
+                service_sid,
+                conversations_url: settings.twilio.conversations_url,
+                media_url: settings.twilio.media_url,
+                max_concurrency: settings.twilio.max_concurrency,
+                deadlines: Deadlines::default(),
+            })?,
+            access_tokens: AccessTokens::new(
+                account_sid,
+                settings.twilio.api_key_sid.parse()?,
+                &settings.twilio.api_key_secret,
+                service_sid,
+            ),
+            store: Store::open(&settings.database_url).await?,
+            clock: clock.clone(),
+            public_url: settings.public_url.join(""),
+            phone_number: settings.twilio.phone_number,
+        });
+        let inbound = Inbound::start(core.clone());
+        let webhook_url = settings.public_url.join(webhooks::PATH);
+        let webhooks = Webhooks::new(inbound.clone(), validator, account_sid, service_sid, webhook_url);
+        let ending = Arc::new(AtomicBool::new(false));
+        let (socketio, upgrades, sockets) =
+            realtime::layer(core.clone(), auth.clone(), clock, &dialects::PROTOCOLS);
+
+        let services = Services { core: core.clone(), auth };
+        let router = dialects::ALL
+            .iter()
+            .fold(Router::new(), |router, dialect| router.merge((dialect.routes)(services.clone())))
+            .layer(DefaultBodyLimit::max(BODY_BYTES))
+            .merge(webhooks.routes())
+            .merge(operations::routes(core.clone(), Arc::clone(&ending), metrics.clone()))
+            .fallback(layers::no_such_endpoint)
+            .method_not_allowed_fallback(layers::no_such_endpoint)
+            // Before the layers: a fallback without its state is built anew for every request, and with it the Socket.IO
+            // engine around it, which then knows no session.
+            .with_state(())
+            .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
+            .layer(from_fn(layers::count_twilio_calls))
+            .layer(from_fn(layers::answer_panics))
+            .layer(socketio)
+            .layer(from_fn_with_state(upgrades, layers::prepare_socket))
+            .layer(layers::cors(settings.cors_origins))
+            .layer(from_fn(layers::secure_headers));
+        Ok(Self { listener, address, router, core, inbound, sockets, ending, metrics })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `shutdown` ends; then takes nothing new, finishes what is under way, and lets clients reconnect
+    /// elsewhere (they see `transport close`).
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let upkeep = tokio::spawn(self.metrics.upkeep());
+        let ending = self.ending;
+        let told_to_end = async {
+            shutdown.await;
+            tracing::info!("ending: finishing what is under way");
+            ending.store(true, Ordering::Relaxed);
+        };
+        let limits = ConnectionLimits::default();
+        connection::serve(self.listener, self.router, told_to_end, self.sockets.close(), limits).await;
+        upkeep.abort();
+        self.inbound.drained().await;
+        self.core.close().await;
+    }
+}
