@@ -1,0 +1,435 @@
+//! Tokens of both issuers as strangers would send them: which are accepted, as whom, and which are not.
+
+use std::time::Duration;
+
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use chrono::DateTime;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use switchboard::auth::{
+    Auth, AuthError, AuthMode, AuthSettings, Caller, Identity, Issuer, NewToken, Role, TwilioIssuer,
+};
+use switchboard::clock::Clock;
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+const NOW: i64 = 1_700_000_000;
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const ACCOUNT: &str = "AC00000000000000000000000000000001";
+const API_KEY: &str = "SK00000000000000000000000000000001";
+/// Of the vector in `fixtures/twilio/access_token_vector.json`.
+const API_KEY_SECRET: &str = "secret";
+
+fn clock() -> Clock {
+    Clock::fixed(DateTime::from_timestamp(NOW, 0).unwrap())
+}
+
+fn settings() -> AuthSettings {
+    AuthSettings {
+        mode: AuthMode::Required,
+        jwt_secret: Some(SECRET.into()),
+        jwks_url: None,
+        issuer: None,
+        audience: None,
+        api_key: Some("the-back-ends-api-key".into()),
+        twilio: TwilioIssuer {
+            account_sid: ACCOUNT.into(),
+            api_key_sid: API_KEY.into(),
+            api_key_secret: API_KEY_SECRET.into(),
+        },
+    }
+}
+
+fn auth() -> Auth {
+    Auth::new(settings(), clock()).unwrap()
+}
+
+fn identity(text: &str) -> Identity {
+    text.try_into().unwrap()
+}
+
+fn sign(header: &Header, claims: &Value, secret: &str) -> String {
+    jsonwebtoken::encode(header, claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+}
+
+/// A token of the app, with `exp` in an hour unless the claims say otherwise.
+fn app_token(mut claims: Value) -> String {
+    let object = claims.as_object_mut().unwrap();
+    object.entry("exp").or_insert(json!(NOW + 3600));
+    sign(&Header::new(Algorithm::HS256), &claims, SECRET)
+}
+
+fn twilio_header() -> Header {
+    Header { cty: Some("twilio-fpa;v=1".into()), ..Header::new(Algorithm::HS256) }
+}
+
+fn twilio_claims() -> Value {
+    json!({
+        "iss": API_KEY, "sub": ACCOUNT, "exp": NOW + 3600, "nbf": NOW,
+        "grants": { "identity": "alice", "chat": { "service_sid": "IS00000000000000000000000000000001" } },
+    })
+}
+
+fn with(mut claims: Value, name: &str, value: Value) -> Value {
+    claims[name] = value;
+    claims
+}
+
+async fn refused(auth: &Auth, token: &str) {
+    assert_eq!(auth.verify(token).await, Err(AuthError::Invalid), "{token}");
+}
+
+#[tokio::test]
+async fn the_token_twilios_own_library_makes_is_accepted() {
+    let vector: Value =
+        serde_json::from_str(include_str!("../../fixtures/twilio/access_token_vector.json")).unwrap();
+    let verified = auth().verify(vector["token"].as_str().unwrap()).await.unwrap();
+    assert_eq!(verified.identity, identity("alice@example.com"));
+    assert_eq!(verified.role, Role::User);
+    assert_eq!(verified.issuer, Issuer::TwilioAccessToken);
+    assert_eq!(verified.expires_at.timestamp(), NOW + 3600);
+}
+
+#[tokio::test]
+async fn a_twilio_token_never_makes_an_admin() {
+    let claims = with(with(twilio_claims(), "role", json!("admin")), "roles", json!(["super_admin"]));
+    let verified = auth().verify(&sign(&twilio_header(), &claims, API_KEY_SECRET)).await.unwrap();
+    assert_eq!(verified.role, Role::User);
+}
+
+#[tokio::test]
+async fn a_twilio_token_of_another_key_account_or_kind_is_refused() {
+    let auth = auth();
+    let sign = |claims: &Value| sign(&twilio_header(), claims, API_KEY_SECRET);
+    refused(&auth, &sign(&with(twilio_claims(), "iss", json!("SK00000000000000000000000000000002")))).await;
+    refused(&auth, &sign(&with(twilio_claims(), "iss", Value::Null))).await;
+    refused(&auth, &sign(&with(twilio_claims(), "sub", json!("AC00000000000000000000000000000002")))).await;
+    refused(&auth, &sign(&with(twilio_claims(), "grants", json!({})))).await;
+    refused(&auth, &sign(&with(twilio_claims(), "exp", json!(NOW + 24 * 3600 + 60)))).await;
+    // The app's secret proves nothing about Twilio, nor Twilio's key about the app.
+    refused(&auth, &self::sign(&twilio_header(), &twilio_claims(), SECRET)).await;
+    refused(&auth, &self::sign(&Header::new(Algorithm::HS256), &twilio_claims(), API_KEY_SECRET)).await;
+    let app_claims = json!({ "sub": "alice", "role": "admin", "exp": NOW + 60 });
+    refused(&auth, &self::sign(&Header::new(Algorithm::HS256), &app_claims, API_KEY_SECRET)).await;
+    let other = Header { cty: Some("JWT".into()), ..Header::new(Algorithm::HS256) };
+    refused(&auth, &self::sign(&other, &app_claims, SECRET)).await;
+    refused(
+        &auth,
+        &self::sign(&Header { alg: Algorithm::HS512, ..twilio_header() }, &twilio_claims(), API_KEY_SECRET),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_apps_identity_is_sub_else_the_first_of_the_others() {
+    let auth = auth();
+    for (claims, expected) in [
+        (json!({ "sub": "s", "user_id": "u" }), "s"),
+        (json!({ "user_id": "u", "userId": "v", "id": "i", "customer_id": "c" }), "u"),
+        (json!({ "userId": "v", "id": "i", "customer_id": "c" }), "v"),
+        (json!({ "id": 42, "customer_id": "c" }), "42"),
+        (json!({ "sub": "", "id": null, "customer_id": "c" }), "c"),
+    ] {
+        let verified = auth.verify(&app_token(claims.clone())).await.unwrap();
+        assert_eq!(verified.identity, identity(expected), "{claims}");
+        assert_eq!(verified.issuer, Issuer::App);
+    }
+    for claims in [json!({}), json!({ "sub": "  " }), json!({ "sub": "a\nb" }), json!({ "id": 1.5 })] {
+        refused(&auth, &app_token(claims)).await;
+    }
+}
+
+#[tokio::test]
+async fn roles_come_from_any_of_the_four_claims() {
+    let auth = auth();
+    for (claims, expected) in [
+        (json!({ "sub": "a" }), Role::User),
+        (json!({ "sub": "a", "role": "user", "type": "access" }), Role::User),
+        (json!({ "sub": "a", "role": "admin" }), Role::Admin),
+        (json!({ "sub": "a", "roles": ["user", "super_admin"] }), Role::Admin),
+        (json!({ "sub": "a", "type": "admin" }), Role::Admin),
+        (json!({ "sub": "a", "user_type": "super_admin", "role": "service" }), Role::Admin),
+        (json!({ "sub": "a", "role": "service" }), Role::Service),
+        (json!({ "sub": "a", "role": { "admin": true } }), Role::User),
+        (json!({ "sub": "a", "role": "administrator" }), Role::User),
+    ] {
+        assert_eq!(auth.verify(&app_token(claims.clone())).await.unwrap().role, expected, "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_the_app_tells_a_profile() {
+    let claims = json!({
+        "sub": "alice", "name": "Alice", "avatar": "https://a.example/1.png", "email": "alice@example.com",
+        "phone_number": 7_911_123_456_i64, "country_code": "+44", "bio": "",
+    });
+    let profile = auth().verify(&app_token(claims)).await.unwrap().profile;
+    assert_eq!(profile.name.as_deref(), Some("Alice"));
+    assert_eq!(profile.picture.as_deref(), Some("https://a.example/1.png"));
+    assert_eq!(profile.email.as_deref(), Some("alice@example.com"));
+    assert_eq!(profile.phone_number.as_deref(), Some("7911123456"));
+    assert_eq!(profile.country_code.as_deref(), Some("+44"));
+    assert_eq!(profile.bio, None);
+}
+
+#[tokio::test]
+async fn times_are_checked_with_a_leeway_of_thirty_seconds() {
+    let auth = auth();
+    let accepted = |claims: Value| {
+        let (auth, token) = (auth.clone(), app_token(claims));
+        async move { auth.verify(&token).await.is_ok() }
+    };
+    assert!(accepted(json!({ "sub": "a", "exp": NOW - 29 })).await);
+    assert!(!accepted(json!({ "sub": "a", "exp": NOW - 30 })).await);
+    assert!(accepted(json!({ "sub": "a", "nbf": NOW + 30 })).await);
+    assert!(!accepted(json!({ "sub": "a", "nbf": NOW + 31 })).await);
+    assert!(!accepted(json!({ "sub": "a", "exp": null })).await);
+    assert!(!accepted(json!({ "sub": "a", "exp": "tomorrow" })).await);
+    assert!(accepted(json!({ "sub": "a", "exp": NOW as f64 + 60.5 })).await);
+    assert!(accepted(json!({ "sub": "a", "exp": NOW + 30 * 24 * 3600 })).await);
+    assert!(!accepted(json!({ "sub": "a", "exp": NOW + 31 * 24 * 3600 })).await);
+    assert!(!accepted(json!({ "sub": "a", "exp": 1e300 })).await);
+}
+
+#[tokio::test]
+async fn a_remembered_token_expires_all_the_same() {
+    let clock = clock();
+    let auth = Auth::new(settings(), clock.clone()).unwrap();
+    let token = app_token(json!({ "sub": "alice", "exp": NOW + 60 }));
+    assert!(auth.verify(&token).await.is_ok());
+    clock.advance(Duration::from_secs(89));
+    assert!(auth.verify(&token).await.is_ok());
+    clock.advance(Duration::from_secs(1));
+    refused(&auth, &token).await;
+}
+
+#[tokio::test]
+async fn forged_and_malformed_tokens_are_refused() {
+    let auth = auth();
+    let token = app_token(json!({ "sub": "alice" }));
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let (header, payload) = signed.split_once('.').unwrap();
+    let none = "eyJhbGciOiJub25lIn0"; // {"alg":"none"}
+    for forged in [
+        format!("{none}.{payload}."),
+        format!("{none}.{payload}.{signature}"),
+        format!("{header}.{payload}."),
+        format!("{header}.{payload}"),
+        format!("{signed}.{}", "A".repeat(signature.len())),
+        format!("{token}.{signature}"),
+        format!(" {token}"),
+        String::new(),
+        "..".into(),
+        "undefined".into(),
+        "é.é.é".into(),
+        "a".repeat(100_000),
+        sign(&Header::new(Algorithm::HS256), &json!({ "sub": "alice", "exp": NOW + 60 }), "another secret"),
+        sign(&Header::new(Algorithm::HS512), &json!({ "sub": "alice", "exp": NOW + 60 }), SECRET),
+        sign(
+            &Header { crit: Some(vec!["b64".into()]), ..Header::new(Algorithm::HS256) },
+            &json!({ "sub": "alice", "exp": NOW + 60 }),
+            SECRET,
+        ),
+    ] {
+        refused(&auth, &forged).await;
+    }
+    assert!(auth.verify(&token).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_claim_that_stands_twice_is_refused() {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+    use hmac::{Hmac, KeyInit, Mac};
+    let payload = format!(r#"{{"sub":"alice","exp":{},"sub":"bob"}}"#, NOW + 60);
+    let signed = format!("{}.{}", BASE64.encode(r#"{"alg":"HS256"}"#), BASE64.encode(payload));
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(signed.as_bytes());
+    let signature = BASE64.encode(mac.finalize().into_bytes());
+    refused(&auth(), &format!("{signed}.{signature}")).await;
+}
+
+#[tokio::test]
+async fn issuer_and_audience_are_demanded_when_set() {
+    let settings = AuthSettings {
+        issuer: Some("https://login.example.com/".into()),
+        audience: Some("switchboard".into()),
+        ..settings()
+    };
+    let auth = Auth::new(settings, clock()).unwrap();
+    let right =
+        json!({ "sub": "alice", "iss": "https://login.example.com/", "aud": ["other", "switchboard"] });
+    assert!(auth.verify(&app_token(right.clone())).await.is_ok());
+    refused(&auth, &app_token(with(right.clone(), "iss", json!("https://login.example.com")))).await;
+    refused(&auth, &app_token(with(right.clone(), "iss", Value::Null))).await;
+    refused(&auth, &app_token(with(right.clone(), "aud", json!("other")))).await;
+    refused(&auth, &app_token(with(right, "aud", Value::Null))).await;
+}
+
+#[tokio::test]
+async fn a_minted_token_says_what_it_was_asked_to() {
+    let settings = AuthSettings { issuer: Some("us".into()), audience: Some("them".into()), ..settings() };
+    let auth = Auth::new(settings, clock()).unwrap();
+    let mut token = NewToken {
+        identity: identity("carol"),
+        role: Role::Admin,
+        name: Some("Carol".into()),
+        ttl: Duration::from_secs(90),
+    };
+    let verified = auth.verify(&auth.mint(&token).unwrap()).await.unwrap();
+    assert_eq!(verified.identity, identity("carol"));
+    assert_eq!(verified.role, Role::Admin);
+    assert_eq!(verified.profile.name.as_deref(), Some("Carol"));
+    assert_eq!(verified.expires_at.timestamp(), NOW + 90);
+    token.ttl = Duration::MAX;
+    assert!(auth.mint(&token).is_err());
+}
+
+#[tokio::test]
+async fn callers_are_told_apart() {
+    let required = auth();
+    let optional = Auth::new(AuthSettings { mode: AuthMode::Optional, ..settings() }, clock()).unwrap();
+    let token = app_token(json!({ "sub": "alice" }));
+    let alice = Caller::Known { identity: identity("alice"), role: Role::User };
+    let key = Some("the-back-ends-api-key");
+
+    assert_eq!(required.caller(None, None).await, Err(AuthError::Missing));
+    assert_eq!(optional.caller(None, None).await, Ok(Caller::Anonymous));
+    for auth in [&required, &optional] {
+        assert_eq!(auth.caller(Some(&token), None).await, Ok(alice.clone()));
+        assert_eq!(auth.caller(Some("wrong"), None).await, Err(AuthError::Invalid));
+        assert_eq!(auth.caller(None, key).await, Ok(Caller::Service));
+        assert_eq!(auth.caller(Some(&token), key).await, Ok(Caller::Service));
+        assert_eq!(auth.caller(Some(&token), Some("wrong")).await, Err(AuthError::Invalid));
+        assert_eq!(auth.caller(None, Some("")).await, Err(AuthError::Invalid));
+    }
+    let without_key = Auth::new(AuthSettings { api_key: None, ..settings() }, clock()).unwrap();
+    assert_eq!(without_key.caller(Some(&token), key).await, Ok(alice));
+    assert_eq!(without_key.caller(None, key).await, Err(AuthError::Missing));
+}
+
+/// A key pair of the app's, as its identity provider has it.
+struct Signer {
+    kid: &'static str,
+    algorithm: Algorithm,
+    key: EncodingKey,
+}
+
+impl Signer {
+    fn es256(kid: &'static str) -> Self {
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        Self { kid, algorithm: Algorithm::ES256, key: EncodingKey::from_ec_der(der.as_ref()) }
+    }
+
+    fn rs256(kid: &'static str) -> Self {
+        let der = RsaKeyPair::generate(KeySize::Rsa2048).unwrap().as_der().unwrap();
+        // jsonwebtoken wants the key of PKCS #1, which PKCS #8 wraps in 26 bytes.
+        Self { kid, algorithm: Algorithm::RS256, key: EncodingKey::from_rsa_der(&der.as_ref()[26..]) }
+    }
+
+    fn jwk(&self) -> Value {
+        let mut jwk = Jwk::from_encoding_key(&self.key, self.algorithm).unwrap();
+        jwk.common.key_id = Some(self.kid.into());
+        serde_json::to_value(jwk).unwrap()
+    }
+
+    fn token(&self, kid: Option<&str>) -> String {
+        let header = Header { kid: kid.map(str::to_owned), ..Header::new(self.algorithm) };
+        let claims = json!({ "sub": "alice", "role": "admin", "exp": NOW + 3600 });
+        jsonwebtoken::encode(&header, &claims, &self.key).unwrap()
+    }
+}
+
+async fn publish(server: &MockServer, keys: &[Value]) {
+    let set = ResponseTemplate::new(200).set_body_json(json!({ "keys": keys }));
+    server.reset().await;
+    Mock::given(method("GET")).respond_with(set).mount(server).await;
+}
+
+fn auth_with_keys_at(server: &MockServer) -> Auth {
+    let jwks_url = Some(server.uri().parse().unwrap());
+    Auth::new(AuthSettings { jwks_url, ..settings() }, clock()).unwrap()
+}
+
+async fn fetches(server: &MockServer) -> usize {
+    server.received_requests().await.unwrap().len()
+}
+
+#[tokio::test]
+async fn public_keys_are_fetched_once_and_pinned_to_their_algorithm() {
+    let (server, ec, rsa) = (MockServer::start().await, Signer::es256("ec"), Signer::rs256("rsa"));
+    publish(&server, &[ec.jwk(), rsa.jwk(), json!({ "kty": "of the future", "kid": "x" })]).await;
+    let auth = auth_with_keys_at(&server);
+
+    let (one, two) = (ec.token(Some("ec")), rsa.token(Some("rsa")));
+    let (one, two) = tokio::join!(auth.verify(&one), auth.verify(&two));
+    assert_eq!(one.unwrap().role, Role::Admin);
+    assert_eq!(two.unwrap().identity, identity("alice"));
+    assert!(auth.verify(&ec.token(None)).await.is_ok(), "the only ES256 key");
+    assert!(auth.verify(&app_token(json!({ "sub": "bob" }))).await.is_ok(), "HS256 beside them");
+
+    refused(&auth, &ec.token(Some("rsa"))).await;
+    refused(&auth, &Signer::es256("ec").token(Some("ec"))).await;
+    // A public key is no secret: signing with its text as an HMAC key must not work.
+    let header = Header { kid: Some("rsa".into()), ..Header::new(Algorithm::HS256) };
+    let claims = json!({ "sub": "mallory", "exp": NOW + 60 });
+    refused(&auth, &sign(&header, &claims, rsa.jwk()["n"].as_str().unwrap())).await;
+    assert_eq!(fetches(&server).await, 1);
+}
+
+#[tokio::test]
+async fn an_unknown_key_causes_one_fetch_in_thirty_seconds() {
+    let (server, old, new) = (MockServer::start().await, Signer::es256("old"), Signer::es256("new"));
+    publish(&server, &[old.jwk()]).await;
+    let auth = auth_with_keys_at(&server);
+    assert!(auth.verify(&old.token(Some("old"))).await.is_ok());
+
+    publish(&server, &[old.jwk(), new.jwk()]).await;
+    for _ in 0..5 {
+        refused(&auth, &new.token(Some("new"))).await;
+    }
+    assert_eq!(fetches(&server).await, 0);
+
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(31)).await;
+    tokio::time::resume();
+    assert!(auth.verify(&new.token(Some("new"))).await.is_ok());
+    assert_eq!(fetches(&server).await, 1);
+}
+
+#[tokio::test]
+async fn keys_serve_on_while_their_address_does_not_answer() {
+    let (server, key) = (MockServer::start().await, Signer::es256("key"));
+    let auth = auth_with_keys_at(&server);
+    assert_eq!(auth.verify(&key.token(Some("key"))).await, Err(AuthError::Unavailable), "never answered");
+
+    publish(&server, &[key.jwk()]).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(31)).await;
+    tokio::time::resume();
+    assert!(auth.verify(&key.token(Some("key"))).await.is_ok());
+
+    server.reset().await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    tokio::time::resume();
+    assert!(auth.verify(&key.token(None)).await.is_ok(), "stale, and good enough");
+    assert_eq!(auth.verify(&Signer::es256("other").token(Some("other"))).await, Err(AuthError::Unavailable));
+    assert!(auth.verify(&key.token(Some("key"))).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_key_set_gives_no_keys() {
+    let key = Signer::es256("key");
+    for body in ["<html>", "{\"keys\":[]}", "[]", &" ".repeat(300 * 1024)] {
+        let server = MockServer::start().await;
+        let answer = ResponseTemplate::new(200).set_body_string(body);
+        Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+        let auth = auth_with_keys_at(&server);
+        assert_eq!(auth.verify(&key.token(Some("key"))).await, Err(AuthError::Unavailable));
+    }
+}

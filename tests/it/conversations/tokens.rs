@@ -1,0 +1,83 @@
+//! Tokens where none is needed: one that is there must hold, and binds.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::refusals::{Route, scene};
+use crate::support::Rest;
+use crate::support::app::{JWT_SECRET, token_of};
+
+fn header_and_claims(header: &Value, claims: &Value) -> String {
+    use base64::Engine as _;
+    let encode = |value: &Value| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}", encode(header), encode(claims))
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_hold_is_refused_on_every_route() {
+    let (app, routes, _) = scene().await;
+    let before = app.asked().len();
+    let hour = Duration::from_secs(3600);
+    let genuine = token_of(&json!({ "sub": "alice" }), hour);
+    let unsigned = header_and_claims(
+        &json!({ "alg": "none", "typ": "JWT" }),
+        &json!({ "sub": "alice", "exp": 4_102_444_800_u64 }),
+    );
+    let other_algorithm = jsonwebtoken::encode(
+        &jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS512),
+        &json!({ "sub": "alice", "exp": 4_102_444_800_u64 }),
+        &jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes()),
+    )
+    .unwrap();
+    let tokens = [
+        "nonsense".to_owned(),
+        format!("{unsigned}."),
+        other_algorithm,
+        token_of(&json!({ "sub": "alice", "exp": 1_600_000_000 }), hour),
+        token_of(&json!({ "name": "nobody" }), hour),
+        token_of(&json!({ "sub": "alice", "iss": "SK00000000000000000000000000000001" }), hour),
+        format!("{}x", genuine),
+        format!("{}.{}", genuine.rsplit_once('.').unwrap().0, "A".repeat(43)),
+        "x".repeat(9_000),
+    ];
+    for token in tokens {
+        let rest = app.rest().with_token(&token);
+        for Route { method, path, body, .. } in &routes {
+            let body = (!body.is_null()).then_some(body);
+            let answer = rest.ask(method, path, body).await;
+            assert_eq!(answer.status, 401, "{method} {path} {token:.30}: {}", answer.body);
+        }
+        app.rest().get(&format!("?token={token}")).await.refused(401);
+    }
+    app.rest().with_header("x-api-key", "a wrong key").get("").await.refused(401);
+    assert_eq!(app.asked_since(before), [""; 0]);
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn a_token_binds_though_none_is_needed() {
+    let (app, _, conversation) = scene().await;
+    let before = app.writes();
+    let alice: Rest = app.rest_as("alice");
+    let bobs = [
+        ("POST", "/generate-token".to_owned(), Some(json!({ "user_id": "bob" }))),
+        ("POST", "/create".to_owned(), Some(json!({ "participants": ["bob", "carol"] }))),
+        ("POST", "/newconversation".to_owned(), Some(json!({ "participants": ["bob", "carol"] }))),
+        ("GET", "?userId=bob".to_owned(), None),
+        ("GET", "/bob/conversations".to_owned(), None),
+        (
+            "POST",
+            format!("/{conversation}/send-message"),
+            Some(json!({ "author": "bob", "body": "it is me" })),
+        ),
+        ("POST", format!("/{conversation}/read"), Some(json!({ "identity": "bob" }))),
+        ("POST", "/enable-reachability".to_owned(), None),
+    ];
+    for (method, path, body) in bobs {
+        let answer = alice.ask(method, &path, body.as_ref()).await;
+        assert_eq!(answer.status, 403, "{method} {path}: {}", answer.body);
+    }
+    assert_eq!(app.writes(), before);
+    app.finish([]).await;
+}
