@@ -34,6 +34,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         println!(
             "switchboard dev: everything runs here, nothing is sent to Twilio
 
+  open         http://{address}   two people talking
   service      http://{address}   REST under /api/conversations, Socket.IO on the same address
   mock Twilio  {url}   account {account_sid}, auth token {auth_token}
   auth         {mode:?}: without a token, whoever a request names is believed

@@ -6,6 +6,7 @@
 pub mod connection;
 mod layers;
 mod operations;
+mod pages;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use tokio::net::TcpListener;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-use crate::auth::{Auth, AuthSetupError};
+use crate::auth::{Auth, AuthMode, AuthSetupError};
 use crate::clock::Clock;
 use crate::config::{PublicUrl, Settings};
 use crate::core::{Core, Inbound, Parts};
@@ -90,6 +91,7 @@ impl Server {
         let service_sid = settings.twilio.service_sid.parse()?;
         let validator = Validator::new(settings.twilio.auth_tokens());
         let auth = Auth::new(settings.auth, clock.clone())?;
+        let pages = if auth.mode() == AuthMode::Optional { pages::routes() } else { Router::new() };
         let core = Core::start(Parts {
             twilio: Client::new(twilio::Settings {
                 username: settings.twilio.api_key_sid.clone(),
@@ -124,6 +126,7 @@ impl Server {
             .fold(Router::new(), |router, dialect| router.merge((dialect.routes)(services.clone())))
             .layer(DefaultBodyLimit::max(BODY_BYTES))
             .merge(webhooks.routes())
+            .merge(pages)
             .merge(operations::routes(core.clone(), Arc::clone(&ending), metrics.clone()))
             .fallback(layers::no_such_endpoint)
             .method_not_allowed_fallback(layers::no_such_endpoint)

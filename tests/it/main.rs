@@ -12,6 +12,7 @@ mod conversations;
 mod env_example;
 mod mock;
 mod signatures;
+mod start_page;
 mod twilio_bodies;
 mod twilio_calls;
 mod twilio_client;
