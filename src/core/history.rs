@@ -20,9 +20,9 @@ use crate::twilio::{NextPage, Order};
 /// Messages Twilio gives in one page, at most.
 const PAGE: u8 = 100;
 /// Messages kept of one conversation; past it the window is dropped and read anew when somebody asks.
-const WINDOW_AT_MOST: usize = 1_000;
+const WINDOW_AT_MOST: usize = 600;
 /// Conversations whose window is kept.
-const WINDOWS_AT_MOST: u64 = 5_000;
+const WINDOWS_AT_MOST: u64 = 2_000;
 /// How long a window serves without having been read anew: bounds what a lost webhook, or a change over REST that asked for
 /// none, can hide.
 const WINDOW_FOR: Duration = Duration::from_secs(60);

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +14,7 @@ use futures::StreamExt;
 use moka::future::Cache;
 use parking_lot::Mutex;
 
+use super::changes::Changes;
 use super::last_messages::Last;
 use super::{Conversation, ConversationSid, Core, Error, Message, Participant};
 use crate::auth::{AuthError, Caller, Identity};
@@ -98,8 +98,8 @@ impl FromStr for Cursor {
 pub(super) struct Lists {
     people: Cache<Identity, Arc<PersonList>>,
     service: Cache<(), Arc<Vec<ConversationSid>>>,
-    /// Counts changes, so that a list read while something changed is not kept.
-    changes: AtomicU64,
+    /// By person, and (`()`) of the service: a list that changed while it was read is not kept.
+    changes: Changes,
 }
 
 struct PersonList {
@@ -118,13 +118,13 @@ impl Lists {
         Self {
             people: Cache::builder().max_capacity(LISTS_AT_MOST).time_to_live(LIST_FOR).build(),
             service: Cache::builder().max_capacity(1).time_to_live(LIST_FOR).build(),
-            changes: AtomicU64::new(0),
+            changes: Changes::new(),
         }
     }
 
     /// The list of the whole service is to be read anew.
     pub(super) async fn service_changed(&self) {
-        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.changes.note(&());
         self.service.invalidate(&()).await;
     }
 }
@@ -212,9 +212,9 @@ impl Core {
             }
             Ok::<_, Error>(Arc::new(sids))
         };
-        let before = self.lists.changes.load(Ordering::Relaxed);
+        let before = self.lists.changes.seen(&());
         let sids = self.lists.service.try_get_with((), read).await.map_err(|error| (*error).clone())?;
-        if self.lists.changes.load(Ordering::Relaxed) != before {
+        if self.lists.changes.seen(&()) != before {
             self.lists.service.invalidate(&()).await;
         }
         let listed = self.describe(&sids).await?;
@@ -242,7 +242,7 @@ impl Core {
     }
 
     async fn person_list(&self, identity: &Identity) -> Result<Arc<PersonList>, Error> {
-        let before = self.lists.changes.load(Ordering::Relaxed);
+        let before = self.lists.changes.seen(identity);
         let read = async {
             let all = match self.twilio.list_user_conversations(identity.as_str()).await {
                 Err(error) if error.is_not_found() => Vec::new(),
@@ -261,7 +261,7 @@ impl Core {
         };
         let list =
             self.lists.people.try_get_with(identity.clone(), read).await.map_err(|error| (*error).clone())?;
-        if self.lists.changes.load(Ordering::Relaxed) != before {
+        if self.lists.changes.seen(identity) != before {
             // Something changed while it was read: good enough to answer with, not to keep.
             self.lists.people.invalidate(identity).await;
         }
@@ -270,7 +270,6 @@ impl Core {
 
     /// Somebody was added to a conversation: it is in their list.
     pub(super) async fn list_participant_added(&self, participant: &Participant) {
-        self.lists.changes.fetch_add(1, Ordering::Relaxed);
         let membership =
             Membership { last_read: participant.last_read_message_index, unread_at_twilio: None };
         self.with_list(participant, |memberships| {
@@ -281,7 +280,6 @@ impl Core {
 
     /// Somebody was removed from a conversation: it no longer is in their list.
     pub(super) async fn list_participant_removed(&self, participant: &Participant) {
-        self.lists.changes.fetch_add(1, Ordering::Relaxed);
         self.with_list(participant, |memberships| {
             memberships.remove(&participant.conversation_sid);
         })
@@ -307,6 +305,7 @@ impl Core {
         else {
             return;
         };
+        self.lists.changes.note(&identity);
         if let Some(list) = self.lists.people.get(&identity).await {
             change(&mut list.memberships.lock());
         }

@@ -12,6 +12,7 @@
 //! - understand what Twilio reports                  `inbound.rs`
 //! - tell the world                                  `events.rs`
 
+mod changes;
 mod conversations;
 mod direct;
 mod error;

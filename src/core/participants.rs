@@ -5,7 +5,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::future::Cache;
@@ -13,6 +12,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::changes::Changes;
 use super::conversations::OURS;
 use super::events::Seen;
 use super::{ConversationSid, Core, Error, Event, Participant, ParticipantSid, look};
@@ -101,8 +101,8 @@ pub(super) struct Rosters {
     cache: Cache<ConversationSid, Arc<Roster>>,
     /// In which of the rosters somebody is or was.
     people: moka::sync::Cache<Identity, Arc<Mutex<HashSet<ConversationSid>>>>,
-    /// Counts changes, so that a roster read while something changed is read again.
-    changes: AtomicU64,
+    /// By conversation: a roster that changed while it was read is read again.
+    changes: Changes,
 }
 
 /// The participants of one conversation.
@@ -158,13 +158,13 @@ impl Rosters {
         Self {
             cache: Cache::builder().max_capacity(ROSTERS_AT_MOST).time_to_idle(KEPT_FOR).build(),
             people: moka::sync::Cache::builder().max_capacity(PEOPLE_AT_MOST).time_to_idle(KEPT_FOR).build(),
-            changes: AtomicU64::new(0),
+            changes: Changes::new(),
         }
     }
 
     /// Takes in a participant that was added or changed.
     pub(super) async fn take_in(&self, participant: &Arc<Participant>) {
-        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.changes.note(&participant.conversation_sid);
         self.remember(participant);
         if let Some(roster) = self.cache.get(&participant.conversation_sid).await {
             roster.state.lock().insert(Arc::clone(participant));
@@ -173,7 +173,7 @@ impl Rosters {
 
     /// Takes out a participant that was removed.
     pub(super) async fn take_out(&self, conversation: ConversationSid, participant: ParticipantSid) {
-        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.changes.note(&conversation);
         if let Some(roster) = self.cache.get(&conversation).await {
             let mut state = roster.state.lock();
             state.phones.remove(&participant);
@@ -217,7 +217,7 @@ impl Rosters {
 
     /// Forgets a conversation.
     pub(super) async fn forget(&self, conversation: ConversationSid) {
-        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.changes.note(&conversation);
         self.cache.invalidate(&conversation).await;
     }
 }
@@ -227,10 +227,10 @@ impl Core {
     pub(super) async fn roster(&self, conversation: ConversationSid) -> Result<Arc<Roster>, Error> {
         let read = async {
             for _ in 0..READS_AT_MOST {
-                let before = self.participants.changes.load(Ordering::Relaxed);
+                let before = self.participants.changes.seen(&conversation);
                 let all = self.twilio.list_participants(conversation).await?;
                 all.iter().for_each(|participant| self.participants.remember(participant));
-                if self.participants.changes.load(Ordering::Relaxed) == before {
+                if self.participants.changes.seen(&conversation) == before {
                     return Ok(Arc::new(Roster::new(all)));
                 }
             }
