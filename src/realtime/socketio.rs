@@ -162,7 +162,7 @@ pub fn layer(
     for namespace in namespaces {
         let hub = Arc::clone(&hub);
         let admit = move |socket: SocketRef, TryData(auth): TryData<Option<HandshakeAuth>>| {
-            admit(Arc::clone(&hub), socket, auth.ok().flatten())
+            admit(Arc::clone(&hub), socket, auth.map_err(|_| AuthError::Invalid))
         };
         io.ns(namespace, (async |_: SocketRef| {}).with(admit));
     }
@@ -181,11 +181,16 @@ struct HandshakeAuth {
 struct Refused(#[from] AuthError);
 
 /// Finds out who connects, and makes the socket ready to be heard.
-async fn admit(hub: Arc<Hub>, socket: SocketRef, auth: Option<HandshakeAuth>) -> Result<(), Refused> {
+async fn admit(
+    hub: Arc<Hub>,
+    socket: SocketRef,
+    auth: Result<Option<HandshakeAuth>, AuthError>,
+) -> Result<(), Refused> {
     let parts = socket.req_parts();
     let header = token_from(&parts.headers, &Uri::default());
+    // Something that is no token is not the same as none.
     let token =
-        header.or(auth.and_then(|auth| auth.token)).or_else(|| token_from(&parts.headers, &parts.uri));
+        header.or(auth?.and_then(|auth| auth.token)).or_else(|| token_from(&parts.headers, &parts.uri));
     let session = Session { state: Arc::new(State::new(Arc::clone(&hub))), socket: socket.clone() };
     match token {
         Some(token) => {
