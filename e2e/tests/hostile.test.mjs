@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as dial } from "node:net";
 import WebSocket from "ws";
-import { TRANSPORTS } from "../support/client.mjs";
+import { Client, TRANSPORTS } from "../support/client.mjs";
 import { stage } from "../support/stage.mjs";
 import { within } from "../support/waiting.mjs";
 
@@ -86,6 +86,12 @@ scene("a connection that says nothing, or half of something, is closed", async (
       await within(30_000, `a connection that wrote ${JSON.stringify(half)} to be closed`, once(socket, "close"));
     }),
   );
+});
+
+scene("a token that is no text is refused, not taken for none", async (cast) => {
+  const client = new Client(cast.world.url, { auth: { token: 5 } });
+  assert.match((await client.refused()).message, /token/);
+  client.close();
 });
 
 scene("a reader that stopped reading is cut off and the others hear everything", async (cast) => {
