@@ -182,10 +182,10 @@ impl Hub {
     }
 
     /// The protocol of `namespace` that listens to `event`, and the event's static name.
-    fn listener(&self, namespace: &str, event: &str) -> Option<(usize, &'static Protocol, &'static str)> {
-        self.protocols.iter().enumerate().find_map(|(place, protocol)| {
+    fn listener(&self, namespace: &str, event: &str) -> Option<(&'static Protocol, &'static str)> {
+        self.protocols.iter().filter(|protocol| protocol.namespace == namespace).find_map(|protocol| {
             let name = protocol.listens.iter().find(|name| **name == event)?;
-            (protocol.namespace == namespace).then_some((place, *protocol, *name))
+            Some((*protocol, *name))
         })
     }
 }

@@ -226,7 +226,7 @@ impl MessageHandler<LocalAdapter, Raw> for Inbound {
             return;
         }
         let Some((event, payload)) = read(&value) else { return };
-        let Some((_, protocol, event)) = state.hub.listener(socket.ns(), &event) else {
+        let Some((protocol, event)) = state.hub.listener(socket.ns(), &event) else {
             tracing::debug!("an event that no dialect knows was ignored");
             return;
         };
