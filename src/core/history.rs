@@ -192,7 +192,8 @@ impl History {
         state.older.insert(floor, next.clone().map_or(Older::None, Older::Page));
         let adjoins = below == state.floor;
         let next = next.map(|next| (floor, next));
-        if !adjoins || state.messages.len() + page.len() > WINDOW_AT_MOST {
+        let is_newest = below.is_none();
+        if !adjoins || (!is_newest && state.messages.len() + page.len() > WINDOW_AT_MOST) {
             return next; // read, but not kept: only where its next page begins
         }
         state.floor = Some(floor);

@@ -4,15 +4,17 @@
 //! answered at once; what makes a repeat a repeat is decided where each thing is taken in. Signatures and forms are
 //! `webhooks.rs` and `twilio`.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use futures::FutureExt;
 use tokio::sync::mpsc;
 
 use super::events::Seen;
 use super::{Conversation, Core, Event, Message, Participant};
-use crate::twilio::{User, Webhook, WebhookEvent};
+use crate::twilio::{Webhook, WebhookEvent};
 
 /// Reports that may wait. Above it Twilio is told to come back.
 const QUEUE: usize = 1_024;
@@ -39,7 +41,11 @@ impl Inbound {
         let (queue, mut reports) = mpsc::channel::<(Webhook, Option<String>)>(QUEUE);
         tokio::spawn(async move {
             while let Some((report, token)) = reports.recv().await {
-                core.take_in(report, token).await;
+                // A report that cannot be taken in must not be the last one.
+                if AssertUnwindSafe(core.take_in(report, token)).catch_unwind().await.is_err() {
+                    metrics::counter!("switchboard_panics_total").increment(1);
+                    tracing::error!("taking in a webhook panicked");
+                }
             }
         });
         Self { queue }
@@ -56,7 +62,7 @@ impl Inbound {
     /// Waits until what was taken has been worked off, for a while.
     pub async fn drained(&self) {
         let all = self.queue.reserve_many(QUEUE);
-        // Late reports are reported again by the next node's own reads; nothing hangs on these.
+        // What is left then was only to be told to sockets that are closed by now; Twilio has it.
         let _ = tokio::time::timeout(DRAIN_FOR, all).await;
     }
 }
@@ -98,7 +104,7 @@ impl Core {
             WebhookEvent::ParticipantRemoved(participant) => {
                 self.participant_removed(&Arc::new(participant)).await
             }
-            WebhookEvent::UserUpdated(user) => self.user_changed(&User { ..user }).await,
+            WebhookEvent::UserUpdated(user) => self.user_changed(&user).await,
             WebhookEvent::DeliveryUpdated {
                 conversation_sid,
                 message_sid,

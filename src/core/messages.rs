@@ -266,6 +266,12 @@ impl Core {
                 Err(twilio::Error::Ambiguous(cause)) => {
                     tracing::warn!(%cause, attempt, conversation.sid = %conversation, "looking for a message whose POST had no clear outcome");
                 }
+                // This try did nothing, but an earlier one may have: the key stays open, so that a repeat looks first.
+                Err(twilio::Error::Unreachable(_) | twilio::Error::RateLimited { .. })
+                    if begun_before || attempt > 0 =>
+                {
+                    return Err(Error::UnknownOutcome);
+                }
                 Err(error) => return Err(or_not_found(Error::ConversationNotFound)(error)),
             }
             metrics::counter!("switchboard_ambiguous_sends_total").increment(1);

@@ -63,12 +63,12 @@ struct Entered {
 }
 
 impl State {
-    pub(super) fn new(hub: Arc<Hub>) -> Self {
+    pub(super) fn new(hub: Arc<Hub>, caller: Caller) -> Self {
         Self {
             id: SocketId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
             hub,
             lanes: Arc::default(),
-            who: Mutex::new(Who { caller: Caller::Anonymous, bound: None, deadline: None }),
+            who: Mutex::new(Who { caller, bound: None, deadline: None }),
             entered: Mutex::default(),
             cut: AtomicBool::new(false),
         }
@@ -113,34 +113,60 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn set_caller(&self, verified: &Verified) {
-        let left = verified.expires_at.signed_duration_since(self.now()).to_std().unwrap_or_default();
+    fn set_caller(&self, verified: &Verified) {
+        self.state.who.lock().caller = Caller::from(verified);
+        self.end_at(verified.expires_at);
+    }
+
+    /// Begins what a connection that stands entails: it counts for its person and ends with its token, or soon where one
+    /// is needed and none came. What the client has done meanwhile is not undone.
+    pub(super) fn settle(&self, verified: Option<&Verified>) {
+        if self.state.who.lock().deadline.is_none() {
+            match verified {
+                Some(verified) => self.end_at(verified.expires_at),
+                None => self.expect_token(),
+            }
+        }
+        if let (Some(verified), None) = (verified, self.bound()) {
+            self.bind(&verified.identity, None);
+        }
+    }
+
+    /// Ends the connection when its token expires.
+    fn end_at(&self, expires_at: DateTime<Utc>) {
+        let left = expires_at.signed_duration_since(self.now()).to_std().unwrap_or_default();
         let session = self.clone();
-        let expiry = tokio::spawn(async move {
+        self.set_deadline(async move {
             tokio::time::sleep(left.saturating_sub(EXPIRY_NOTICE)).await;
             session.emit("token_expiring", &json!({ "expiresIn": left.min(EXPIRY_NOTICE).as_secs() }));
             tokio::time::sleep(left.min(EXPIRY_NOTICE)).await;
             session.disconnect();
         });
-        let mut who = self.state.who.lock();
-        who.caller = Caller::from(verified);
-        if let Some(before) = who.deadline.replace(expiry.abort_handle()) {
-            before.abort();
-        }
     }
 
     /// Where a token is needed: ends the connection unless one comes soon.
-    pub(super) fn expect_token(&self) {
+    fn expect_token(&self) {
         if self.state.hub.auth.mode() != AuthMode::Required {
             return;
         }
         let session = self.clone();
-        let waiting = tokio::spawn(async move {
+        self.set_deadline(async move {
             tokio::time::sleep(TOKEN_WITHIN).await;
             tracing::debug!("a socket without a token is disconnected");
             session.disconnect();
         });
-        self.state.who.lock().deadline = Some(waiting.abort_handle());
+    }
+
+    /// Lets `ending` run in place of an earlier one; not for a socket that is gone, which nobody would release from it.
+    fn set_deadline(&self, ending: impl Future<Output = ()> + Send + 'static) {
+        let entered = self.state.entered.lock();
+        if entered.gone {
+            return;
+        }
+        let ending = tokio::spawn(ending).abort_handle();
+        if let Some(before) = self.state.who.lock().deadline.replace(ending) {
+            before.abort();
+        }
     }
 
     /// Counts the socket for `identity`, whom the app calls `user_id`. A second call re-binds it, and what it entered as

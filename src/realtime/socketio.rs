@@ -22,7 +22,7 @@ use socketioxide_core::Value;
 
 use super::session::{Session, State};
 use super::{Handling, Hub, Incoming, Protocol};
-use crate::auth::{Auth, AuthError, AuthMode, token_from};
+use crate::auth::{Auth, AuthError, Caller, Verified, token_from};
 use crate::clock::Clock;
 use crate::core::Core;
 
@@ -164,7 +164,7 @@ pub fn layer(
         let admit = move |socket: SocketRef, TryData(auth): TryData<Option<HandshakeAuth>>| {
             admit(Arc::clone(&hub), socket, auth.map_err(|_| AuthError::Invalid))
         };
-        io.ns(namespace, (async |_: SocketRef| {}).with(admit));
+        io.ns(namespace, settle.with(admit));
     }
     (layer, UpgradedBy(Arc::clone(&hub)), Closing { io, hub })
 }
@@ -191,26 +191,36 @@ async fn admit(
     // Something that is no token is not the same as none.
     let token =
         header.or(auth?.and_then(|auth| auth.token)).or_else(|| token_from(&parts.headers, &parts.uri));
-    let session = Session { state: Arc::new(State::new(Arc::clone(&hub))), socket: socket.clone() };
-    match token {
-        Some(token) => {
-            let verified = hub.auth.verify(&token).await?;
-            session.set_caller(&verified);
-            session.bind(&verified.identity, None);
-        }
-        None if hub.auth.mode() == AuthMode::Required => session.expect_token(),
-        None => {}
-    }
-    socket.on_fallback(Inbound(Arc::clone(&session.state)));
-    let state = session.state;
+    let verified = match token {
+        Some(token) => Some(hub.auth.verify(&token).await?),
+        None => None,
+    };
+    let caller = verified.as_ref().map_or(Caller::Anonymous, Caller::from);
+    let state = Arc::new(State::new(hub, caller));
+    socket.on_fallback(Inbound(Arc::clone(&state)));
+    socket.extensions.insert(Admitted { state: Arc::clone(&state), verified });
     socket.on_disconnect(move |socket: SocketRef| {
         metrics::gauge!("switchboard_sockets").decrement(1.0);
         state.hub.kills.upgrades.invalidate(&socket.id.to_string());
         Session { state, socket }.end();
         std::future::ready(())
     });
-    metrics::gauge!("switchboard_sockets").increment(1.0);
     Ok(())
+}
+
+/// What is handed from the handshake to the connection, should it come to one.
+#[derive(Clone)]
+struct Admitted {
+    state: Arc<State>,
+    verified: Option<Verified>,
+}
+
+/// Begins what must also be ended: not in the handshake, since a client that leaves during it is never said to have left.
+async fn settle(socket: SocketRef) {
+    metrics::gauge!("switchboard_sockets").increment(1.0);
+    if let Some(Admitted { state, verified }) = socket.extensions.remove::<Admitted>() {
+        Session { state, socket }.settle(verified.as_ref());
+    }
 }
 
 /// Reads the events of one socket.
