@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use moka::future::Cache;
+use moka::ops::compute::{CompResult, Op};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -102,6 +103,7 @@ impl Core {
     /// [`Error::Auth`] when `caller` may not, [`Error::LimitReached`], [`Error::Unavailable`]; nothing is left then.
     pub async fn create_group(&self, caller: &Caller, group: NewGroup) -> Result<CreatedGroup, Error> {
         ensure_own_conversation(caller, group.participants.iter().map(|p| &p.identity))?;
+        let creator = caller.identity().cloned();
         let core = self.clone();
         self.to_the_end(async move {
             let participants = core.with_picture_links(group.participants).await?;
@@ -116,7 +118,7 @@ impl Core {
                 Err(twilio::Error::Ambiguous(_)) => core.find_or_create(&unique_name, &new).await?,
                 other => other?,
             };
-            let conversation = core.fill(created, &participants).await?;
+            let conversation = core.fill(created, &participants, creator).await?;
             Ok(CreatedGroup { conversation, participants })
         })
         .await
@@ -136,10 +138,11 @@ impl Core {
         &self,
         conversation: Conversation,
         participants: &[NewParticipant],
+        creator: Option<Identity>,
     ) -> Result<Arc<Conversation>, Error> {
         let sid = conversation.sid;
         match self.add_all(sid, participants).await {
-            Ok(added) => Ok(self.conversation_created(conversation, participants, added).await),
+            Ok(added) => Ok(self.conversation_created(conversation, participants, added, creator).await),
             Err(error) => {
                 self.undo_creation(sid).await;
                 Err(error)
@@ -180,14 +183,16 @@ impl Core {
         conversation: Conversation,
         people: &[NewParticipant],
         participants: Vec<Participant>,
+        creator: Option<Identity>,
     ) -> Arc<Conversation> {
         let conversation = Arc::new(conversation);
         self.conversations.keep(Arc::clone(&conversation)).await;
         self.history.begin(conversation.sid);
         self.note_empty(conversation.sid);
+        let participants: Vec<_> = participants.into_iter().map(Arc::new).collect();
         self.participants.begin(conversation.sid, participants.clone()).await;
         self.remember_people(people).await;
-        self.conversation_added(Arc::clone(&conversation)).await;
+        self.conversation_added(Arc::clone(&conversation), participants.clone(), creator).await;
         for participant in participants {
             self.participant_added(participant).await;
         }
@@ -195,13 +200,18 @@ impl Core {
     }
 
     /// Tells of a conversation that is new, to us or to the world.
-    pub(super) async fn conversation_added(&self, conversation: Arc<Conversation>) {
+    pub(super) async fn conversation_added(
+        &self,
+        conversation: Arc<Conversation>,
+        participants: Vec<Arc<Participant>>,
+        creator: Option<Identity>,
+    ) {
         if !self.door.has_seen(&Seen::ConversationRemoved(conversation.sid))
             && self.door.first(Seen::ConversationAdded(conversation.sid))
         {
             self.conversations.keep(Arc::clone(&conversation)).await;
             self.lists.service_changed().await;
-            self.publish(&Event::ConversationAdded(conversation));
+            self.publish(&Event::ConversationAdded { conversation, participants, creator });
         }
     }
 
@@ -243,34 +253,47 @@ impl Core {
     /// Takes in how a conversation is now; tells of it if that is news.
     pub(super) async fn conversation_changed(&self, now: Conversation) -> Arc<Conversation> {
         let now = Arc::new(now);
-        if self.door.has_seen(&Seen::ConversationRemoved(now.sid)) {
-            return now; // a late report about a conversation that is gone
-        }
-        let before = self.conversations.find(now.sid).await;
-        if let Some(before) = &before
-            && before.date_updated > now.date_updated
-        {
-            return Arc::clone(before); // a late report of an older state
-        }
-        let changed = before.as_ref().map_or(
-            Changed { friendly_name: true, attributes: true, state: true },
-            |before| Changed {
-                friendly_name: before.friendly_name != now.friendly_name,
-                attributes: before.attributes != now.attributes,
-                state: before.state != now.state,
-            },
-        );
-        self.conversations.keep(Arc::clone(&now)).await;
+        let mut changed = None;
+        let entry = self.conversations.cache.entry(now.sid);
+        // Compared, kept and told in one step: our own change and Twilio's report of it often come together, and only one
+        // of them is news.
+        let kept = entry.and_compute_with(|before| {
+            changed = self.news_of(before.as_ref().map(moka::Entry::value), &now);
+            if let Some(changed) = changed
+                && changed.any()
+            {
+                self.publish(&Event::ConversationUpdated { conversation: Arc::clone(&now), changed });
+            }
+            std::future::ready(if changed.is_some() { Op::Put(Arc::clone(&now)) } else { Op::Nop })
+        });
+        let kept = match kept.await {
+            CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) | CompResult::Unchanged(entry) => {
+                entry.into_value()
+            }
+            CompResult::StillNone(_) | CompResult::Removed(_) => return now,
+        };
         if now.state == ConversationState::Closed {
             self.forget_direct(now.sid).await;
         }
-        if changed.friendly_name {
+        if changed.is_some_and(|changed| changed.friendly_name) {
             self.rename_direct(&now).await;
         }
-        if changed.any() {
-            self.publish(&Event::ConversationUpdated { conversation: Arc::clone(&now), changed });
+        kept
+    }
+
+    /// What is new about `now`; `None` for a late report of an older state, or about a conversation that is gone.
+    fn news_of(&self, before: Option<&Arc<Conversation>>, now: &Conversation) -> Option<Changed> {
+        if self.door.has_seen(&Seen::ConversationRemoved(now.sid)) {
+            return None;
         }
-        now
+        let Some(before) = before else {
+            return Some(Changed { friendly_name: true, attributes: true, state: true });
+        };
+        (before.date_updated <= now.date_updated).then(|| Changed {
+            friendly_name: before.friendly_name != now.friendly_name,
+            attributes: before.attributes != now.attributes,
+            state: before.state != now.state,
+        })
     }
 
     /// Deletes a conversation for everybody. One Twilio call.

@@ -103,8 +103,10 @@ impl Core {
             return Err(Error::invalid("participants", "must be at least two different people"));
         }
         let name = unique_name(people.iter().map(|p| &p.identity));
+        let creator = caller.identity().cloned();
         let core = self.clone();
-        self.to_the_end(async move { core.find_or_make_direct(name, people, friendly_name).await }).await
+        self.to_the_end(async move { core.find_or_make_direct(name, people, friendly_name, creator).await })
+            .await
     }
 
     async fn find_or_make_direct(
@@ -112,6 +114,7 @@ impl Core {
         name: String,
         people: Vec<NewParticipant>,
         friendly_name: String,
+        creator: Option<Identity>,
     ) -> Result<Direct, Error> {
         let people = self.with_picture_links(people).await?;
         for _ in 0..2 {
@@ -120,7 +123,8 @@ impl Core {
                 if let Some(known) = self.recall_direct(&name).await {
                     return Ok(known);
                 }
-                let (conversation, new) = self.look_or_make(&name, &people, &friendly_name).await?;
+                let (conversation, new) =
+                    self.look_or_make(&name, &people, &friendly_name, creator.clone()).await?;
                 self.remember_direct(&name, &conversation).await;
                 made = new;
                 Ok::<_, Error>(Known {
@@ -182,6 +186,7 @@ impl Core {
         name: &str,
         people: &[NewParticipant],
         friendly_name: &str,
+        creator: Option<Identity>,
     ) -> Result<(Arc<Conversation>, bool), Error> {
         let mut numbered = name.to_owned();
         for successor in 2..=SUCCESSORS_AT_MOST {
@@ -192,7 +197,7 @@ impl Core {
             };
             let (conversation, is_new) = self.create_or_fetch(&numbered, &new).await?;
             if is_new {
-                return Ok((self.fill(conversation, people).await?, true));
+                return Ok((self.fill(conversation, people, creator).await?, true));
             }
             if conversation.state != ConversationState::Closed {
                 return Ok((self.complete(conversation, people).await?, false));
@@ -239,7 +244,7 @@ impl Core {
         let missing: Vec<_> =
             people.iter().filter(|p| roster.find(p.identity.as_str()).is_none()).cloned().collect();
         for participant in self.add_all(conversation.sid, &missing).await? {
-            self.participant_added(participant).await;
+            self.participant_added(Arc::new(participant)).await;
         }
         self.remember_people(&missing).await;
         Ok(conversation)

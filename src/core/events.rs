@@ -59,7 +59,14 @@ pub enum Event {
         error_code: u32,
     },
     /// A conversation was made.
-    ConversationAdded(Arc<Conversation>),
+    ConversationAdded {
+        /// It.
+        conversation: Arc<Conversation>,
+        /// Who is in it from the start, as far as is known: nobody when Twilio reports what others made.
+        participants: Vec<Arc<Participant>>,
+        /// Who made it, if a person did so through us.
+        creator: Option<Identity>,
+    },
     /// Its name, attributes or state changed.
     ConversationUpdated {
         /// As it is now.
@@ -152,12 +159,12 @@ pub struct Status {
 }
 
 impl Event {
-    /// The conversation it happened in.
+    /// The conversation it happened in, if in one.
     #[must_use]
-    pub fn conversation(&self) -> ConversationSid {
-        match self {
+    pub fn conversation(&self) -> Option<ConversationSid> {
+        Some(match self {
             Self::MessageAdded(message) | Self::MessageUpdated(message) => message.conversation_sid,
-            Self::ConversationAdded(conversation) | Self::ConversationUpdated { conversation, .. } => {
+            Self::ConversationAdded { conversation, .. } | Self::ConversationUpdated { conversation, .. } => {
                 conversation.sid
             }
             Self::ParticipantAdded(participant) | Self::ParticipantRemoved(participant) => {
@@ -171,7 +178,7 @@ impl Event {
             | Self::UserJoined { conversation, .. }
             | Self::UserLeft { conversation, .. }
             | Self::StatusChanged { conversation, .. } => *conversation,
-        }
+        })
     }
 }
 
@@ -290,8 +297,8 @@ impl Core {
 
     /// Tells an event that is known to be new and has no place in the order of messages.
     pub(super) fn publish(&self, event: &Event) {
-        let line = self.door.line(event.conversation());
-        let _in_turn = line.state.lock();
+        let line = event.conversation().map(|conversation| self.door.line(conversation));
+        let _in_turn = line.as_ref().map(|line| line.state.lock());
         self.door.tell(event);
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::ops::compute::Op;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -101,24 +102,27 @@ impl History {
 
     /// Takes in an edited message; `false` when this, or something newer, was known.
     pub(super) fn take_in_change(&self, message: &Arc<Message>) -> bool {
-        let known = self.changes.get(&message.sid).or_else(|| self.find(message).map(Some));
-        let newer = match known {
-            Some(None) => false,
-            Some(Some(known)) => {
-                message.date_updated >= known.date_updated
-                    && (message.body != known.body
-                        || message.attributes != known.attributes
-                        || message.author != known.author)
-            }
-            None => true,
-        };
-        if newer {
-            self.changes.insert(message.sid, Some(Arc::clone(message)));
-            if let Some(window) = self.windows.get(&message.conversation_sid)
-                && let Some(place) = window.state.lock().messages.get_mut(&message.index)
-            {
-                *place = Arc::clone(message);
-            }
+        let mut newer = false;
+        // Compared and kept in one step: our own edit and Twilio's report of it often come together.
+        self.changes.entry(message.sid).and_compute_with(|kept| {
+            let known = kept.map_or_else(|| self.find(message).map(Some), |kept| Some(kept.into_value()));
+            newer = match known {
+                Some(None) => false, // deleted
+                None => true,
+                Some(Some(known)) => {
+                    message.date_updated >= known.date_updated
+                        && (message.body != known.body
+                            || message.attributes != known.attributes
+                            || message.author != known.author)
+                }
+            };
+            if newer { Op::Put(Some(Arc::clone(message))) } else { Op::Nop }
+        });
+        if newer
+            && let Some(window) = self.windows.get(&message.conversation_sid)
+            && let Some(place) = window.state.lock().messages.get_mut(&message.index)
+        {
+            *place = Arc::clone(message);
         }
         newer
     }

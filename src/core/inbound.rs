@@ -81,7 +81,7 @@ impl Core {
                 self.message_removed(conversation_sid, message_sid, index);
             }
             WebhookEvent::ConversationAdded(conversation) => {
-                self.conversation_added(Arc::new(dated(conversation))).await;
+                self.conversation_added(Arc::new(dated(conversation)), Vec::new(), None).await;
             }
             WebhookEvent::ConversationUpdated(conversation) => {
                 self.conversation_changed(dated(conversation)).await;
@@ -96,7 +96,7 @@ impl Core {
                 self.conversation_removed(conversation_sid).await
             }
             WebhookEvent::ParticipantAdded(participant) => {
-                self.participant_added(joined(participant)).await;
+                self.participant_added(Arc::new(joined(participant))).await;
             }
             WebhookEvent::ParticipantUpdated(participant) => {
                 self.participant_changed(joined(participant)).await

@@ -105,6 +105,9 @@ pub(super) struct Rosters {
     changes: Changes,
 }
 
+/// A report was older than what is known.
+pub(super) struct Outdated;
+
 /// The participants of one conversation.
 pub(super) struct Roster {
     state: Mutex<RosterState>,
@@ -127,9 +130,9 @@ impl RosterState {
 }
 
 impl Roster {
-    fn new(participants: impl IntoIterator<Item = Participant>) -> Self {
+    fn new(participants: impl IntoIterator<Item = Arc<Participant>>) -> Self {
         let mut state = RosterState::default();
-        participants.into_iter().for_each(|participant| state.insert(Arc::new(participant)));
+        participants.into_iter().for_each(|participant| state.insert(participant));
         Self { state: Mutex::new(state), read_at: Instant::now() }
     }
 
@@ -162,13 +165,22 @@ impl Rosters {
         }
     }
 
-    /// Takes in a participant that was added or changed.
-    pub(super) async fn take_in(&self, participant: &Arc<Participant>) {
+    /// Takes in a participant that was added or changed, and gives what was known of them before; `Err` for a late report
+    /// of an older state. Looking and replacing are one step, so of two reports of one change only one sees a difference.
+    pub(super) async fn take_in(
+        &self,
+        participant: &Arc<Participant>,
+    ) -> Result<Option<Arc<Participant>>, Outdated> {
         self.changes.note(&participant.conversation_sid);
         self.remember(participant);
-        if let Some(roster) = self.cache.get(&participant.conversation_sid).await {
-            roster.state.lock().insert(Arc::clone(participant));
+        let Some(roster) = self.cache.get(&participant.conversation_sid).await else { return Ok(None) };
+        let mut state = roster.state.lock();
+        let before = participant.identity.as_ref().and_then(|identity| state.people.get(identity)).cloned();
+        if before.as_ref().is_some_and(|before| before.date_updated > participant.date_updated) {
+            return Err(Outdated);
         }
+        state.insert(Arc::clone(participant));
+        Ok(before)
     }
 
     /// Takes out a participant that was removed.
@@ -210,7 +222,7 @@ impl Rosters {
     }
 
     /// Starts the roster of a conversation that was made just now with these participants.
-    pub(super) async fn begin(&self, conversation: ConversationSid, participants: Vec<Participant>) {
+    pub(super) async fn begin(&self, conversation: ConversationSid, participants: Vec<Arc<Participant>>) {
         participants.iter().for_each(|participant| self.remember(participant));
         self.cache.insert(conversation, Arc::new(Roster::new(participants))).await;
     }
@@ -231,11 +243,11 @@ impl Core {
                 let all = self.twilio.list_participants(conversation).await?;
                 all.iter().for_each(|participant| self.participants.remember(participant));
                 if self.participants.changes.seen(&conversation) == before {
-                    return Ok(Arc::new(Roster::new(all)));
+                    return Ok(Arc::new(Roster::new(all.into_iter().map(Arc::new))));
                 }
             }
             let all = self.twilio.list_participants(conversation).await?;
-            Ok::<_, Error>(Arc::new(Roster::new(all)))
+            Ok::<_, Error>(Arc::new(Roster::new(all.into_iter().map(Arc::new))))
         };
         self.participants.cache.try_get_with(conversation, read).await.map_err(|error| (*error).clone())
     }
@@ -308,7 +320,7 @@ impl Core {
         self.to_the_end(async move {
             let participant = core.add_at_twilio(conversation, &new).await?;
             core.remember_people(std::slice::from_ref(&new)).await;
-            Ok(core.participant_added(participant).await)
+            Ok(core.participant_added(Arc::new(participant)).await)
         })
         .await
     }
@@ -361,7 +373,7 @@ impl Core {
         let proxy =
             if phone.as_str().starts_with("whatsapp:") { format!("whatsapp:{own}") } else { own.to_owned() };
         match self.twilio.add_sms_participant(conversation, phone.as_str(), &proxy, None).await {
-            Ok(participant) => Ok(self.participant_added(participant).await),
+            Ok(participant) => Ok(self.participant_added(Arc::new(participant)).await),
             // The pair may be held by this very conversation: then the phone is in.
             Err(error) if error.binding_holder() == Some(conversation) => {
                 let roster = self.roster(conversation).await?;
@@ -399,13 +411,13 @@ impl Core {
     }
 
     /// Takes in and tells that somebody was added, by us or by somebody else.
-    pub(super) async fn participant_added(&self, participant: Participant) -> Arc<Participant> {
-        let participant = Arc::new(participant);
+    pub(super) async fn participant_added(&self, participant: Arc<Participant>) -> Arc<Participant> {
         // A repeat is of an older state: it must not undo what was read since, nor bring back who was removed.
         if !self.door.has_seen(&Seen::ParticipantRemoved(participant.sid))
             && self.door.first(Seen::ParticipantAdded(participant.sid))
         {
-            self.participants.take_in(&participant).await;
+            // Something newer may have been reported before the joining itself; then that stays.
+            let _ = self.participants.take_in(&participant).await;
             self.list_participant_added(&participant).await;
             self.publish(&Event::ParticipantAdded(Arc::clone(&participant)));
         }

@@ -52,13 +52,8 @@ impl Core {
             return; // a late report about somebody who is gone
         }
         let now = Arc::new(now);
-        let roster = self.participants.find(now.conversation_sid).await;
-        let before = roster.zip(now.identity.as_deref()).and_then(|(roster, identity)| roster.find(identity));
-        let read_before = before.as_ref().and_then(|before| before.last_read_message_index);
-        if before.as_ref().is_some_and(|before| before.date_updated > now.date_updated) {
-            return; // a late report of an older state
-        }
-        self.participants.take_in(&now).await;
+        let Ok(before) = self.participants.take_in(&now).await else { return };
+        let read_before = before.and_then(|before| before.last_read_message_index);
         let Some(index) = now.last_read_message_index.filter(|index| read_before != Some(*index)) else {
             return;
         };

@@ -23,7 +23,8 @@ use crate::realtime::Protocol;
 pub struct Dialect {
     /// Its name.
     pub name: &'static str,
-    /// Every path under these answers in this dialect's voice, also where there is nothing.
+    /// Every path under these answers in this dialect's voice, also where there is nothing; the longest of all dialects'
+    /// prefixes decides.
     pub prefixes: &'static [&'static str],
     /// Its REST routes.
     pub routes: fn(Services) -> Router,
@@ -61,7 +62,10 @@ pub struct Services {
 pub fn speaking_at(path: &str) -> Option<&'static Dialect> {
     let within =
         |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    ALL.iter().copied().find(|dialect| dialect.prefixes.iter().any(|prefix| within(prefix)))
+    let nearest = |dialect: &&Dialect| {
+        dialect.prefixes.iter().filter(|prefix| within(prefix)).map(|prefix| prefix.len()).max()
+    };
+    ALL.iter().copied().filter(|dialect| nearest(dialect).is_some()).max_by_key(nearest)
 }
 
 /// Who is calling, by token or by the app's API key.

@@ -4,10 +4,10 @@
 
 use chrono::{DateTime, Utc};
 use dashmap::DashMap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 
-use super::{Hub, Outgoing, Session, Telling};
+use super::{Audience, Hub, Outgoing, Session, Telling, Transport};
 use crate::auth::Identity;
 use crate::core::{ConversationSid, Event, SocketId};
 
@@ -77,6 +77,53 @@ impl Rooms {
     }
 }
 
+/// The sockets of people and of admins, whatever rooms they are in.
+#[derive(Default)]
+pub(super) struct Sockets {
+    by_person: DashMap<Identity, Vec<Session>>,
+    admins: RwLock<Vec<Session>>,
+}
+
+impl Sockets {
+    /// Counts `session` for `identity`.
+    pub(super) fn add(&self, identity: &Identity, session: Session) {
+        self.by_person.entry(identity.clone()).or_default().push(session);
+    }
+
+    pub(super) fn remove(&self, identity: &Identity, socket: SocketId) {
+        if let Some(mut sessions) = self.by_person.get_mut(identity) {
+            sessions.retain(|session| session.id() != socket);
+        }
+        self.by_person.remove_if(identity, |_, sessions| sessions.is_empty());
+    }
+
+    /// `session` is an admin's.
+    pub(super) fn add_admin(&self, session: Session) {
+        let mut admins = self.admins.write();
+        if !admins.iter().any(|admin| admin.id() == session.id()) {
+            admins.push(session);
+        }
+    }
+
+    /// `socket` is no admin's (any more).
+    pub(super) fn remove_admin(&self, socket: SocketId) {
+        self.admins.write().retain(|admin| admin.id() != socket);
+    }
+
+    fn of(&self, identity: &Identity, transport: Transport) -> Vec<Session> {
+        let sessions = self.by_person.get(identity);
+        sessions.map(|sessions| over(&sessions, transport)).unwrap_or_default()
+    }
+
+    fn of_admins(&self, transport: Transport) -> Vec<Session> {
+        over(&self.admins.read(), transport)
+    }
+}
+
+fn over(sessions: &[Session], transport: Transport) -> Vec<Session> {
+    sessions.iter().filter(|session| session.transport() == transport).cloned().collect()
+}
+
 impl Member {
     fn tell(&self, outgoing: &Arc<Outgoing>) {
         if outgoing.except.as_ref() == Some(&self.identity) {
@@ -91,24 +138,43 @@ impl Member {
     }
 }
 
-/// Tells every room of the event's conversation.
+/// Tells whoever is to hear of `event`, in every dialect.
 pub(super) fn tell(hub: &Arc<Hub>, event: &Event, at: DateTime<Utc>) {
-    let conversation = event.conversation();
     let telling = Telling { at, links: hub.core.media_links() };
     let mut told = 0;
     for protocol in hub.protocols {
-        let room = RoomKey { protocol: protocol.name, conversation };
-        let Some(members) = hub.rooms.rooms.get(&room) else { continue };
+        let room = event
+            .conversation()
+            .and_then(|conversation| hub.rooms.rooms.get(&RoomKey { protocol: protocol.name, conversation }));
+        if room.is_none() && !(protocol.beyond_rooms)(event) {
+            continue;
+        }
         for outgoing in (protocol.outgoing)(event, &telling) {
             let outgoing = Arc::new(outgoing);
-            for member in members.iter() {
-                member.tell(&outgoing);
-            }
-            told += members.len();
+            let members = room.as_deref().map(Vec::as_slice).unwrap_or_default();
+            told += match &outgoing.to {
+                Audience::Room => {
+                    members.iter().for_each(|member| member.tell(&outgoing));
+                    members.len()
+                }
+                Audience::InRoom(identity) => {
+                    let theirs = members.iter().filter(|member| member.identity == *identity);
+                    theirs.map(|member| member.tell(&outgoing)).count()
+                }
+                Audience::Person(identity) => {
+                    hear_all(&hub.sockets.of(identity, protocol.transport), &outgoing)
+                }
+                Audience::Admins => hear_all(&hub.sockets.of_admins(protocol.transport), &outgoing),
+            };
         }
     }
     metrics::counter!("switchboard_events_told_total").increment(told as u64);
     evict(hub, event);
+}
+
+fn hear_all(sessions: &[Session], outgoing: &Outgoing) -> usize {
+    sessions.iter().for_each(|session| session.hear(outgoing));
+    sessions.len()
 }
 
 /// Makes sockets leave what they may no longer hear. Aside, because leaving is told in turn after this event.
@@ -123,7 +189,7 @@ fn evict(hub: &Arc<Hub>, event: &Event) {
         | Event::MessageUpdated(_)
         | Event::MessageRemoved { .. }
         | Event::DeliveryUpdated { .. }
-        | Event::ConversationAdded(_)
+        | Event::ConversationAdded { .. }
         | Event::ConversationUpdated { .. }
         | Event::ParticipantAdded(_)
         | Event::ReadHorizonMoved { .. }

@@ -36,8 +36,8 @@ pub use socketio::{Closing, FRAME_BYTES, Kill, UpgradedBy, layer};
 pub struct Protocol {
     /// The dialect's name, for logs.
     pub name: &'static str,
-    /// The Socket.IO namespace.
-    pub namespace: &'static str,
+    /// How its clients connect.
+    pub transport: Transport,
     /// The events clients may send.
     pub listens: &'static [&'static str],
     /// The events clients may get.
@@ -46,8 +46,18 @@ pub struct Protocol {
     pub on_event: fn(&Session, Incoming) -> Handling,
     /// Answers an event for which there is no room: too many of this socket are waiting.
     pub on_overload: fn(&Session, Incoming),
-    /// What the room of the event's conversation hears of it.
+    /// Whether somebody hears of the event who is not in its conversation's room. Most events are for rooms, and most rooms
+    /// are empty: then nothing is written at all.
+    pub beyond_rooms: fn(&Event) -> bool,
+    /// Who hears what of an event.
     pub outgoing: fn(&Event, &Telling<'_>) -> Vec<Outgoing>,
+}
+
+/// How a dialect's clients connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Socket.IO, in this namespace; dialects may share one.
+    SocketIo(&'static str),
 }
 
 /// An event that a client sent.
@@ -109,29 +119,51 @@ pub struct Telling<'a> {
     pub links: &'a MediaLinks,
 }
 
-/// One event as one dialect tells it to a room.
+/// One event as one dialect tells it. What differs per reader ("me" and "other") is told in several.
 #[derive(Debug)]
 pub struct Outgoing {
     /// The event's name.
     pub event: &'static str,
     /// Its argument, encoded once for all who hear it.
     pub payload: Box<RawValue>,
+    /// Who hears it.
+    pub to: Audience,
     /// Whose sockets do not hear it.
     pub except: Option<Identity>,
     /// Its place among the conversation's messages, if it is a new one: who is just catching up may have it already.
     pub index: Option<i64>,
 }
 
+/// Who hears an [`Outgoing`], of those who speak its dialect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// The sockets in the room of the event's conversation.
+    Room,
+    /// Of those, the ones that this person entered with.
+    InRoom(Identity),
+    /// Every socket of this person, whatever rooms it is in.
+    Person(Identity),
+    /// Every socket of an admin.
+    Admins,
+}
+
 impl Outgoing {
     /// `event` with `payload`, to everybody in the room.
     pub fn new(event: &'static str, payload: &impl Serialize) -> Option<Self> {
         match serde_json::value::to_raw_value(payload) {
-            Ok(payload) => Some(Self { event, payload, except: None, index: None }),
+            Ok(payload) => Some(Self { event, payload, to: Audience::Room, except: None, index: None }),
             Err(error) => {
                 tracing::error!(%error, event, "an event could not be written as JSON");
                 None
             }
         }
+    }
+
+    /// To these sockets.
+    #[must_use]
+    pub fn to(mut self, audience: Audience) -> Self {
+        self.to = audience;
+        self
     }
 
     /// Not to the sockets of `identity`.
@@ -156,6 +188,7 @@ pub(crate) struct Hub {
     clock: Clock,
     protocols: &'static [&'static Protocol],
     rooms: fanout::Rooms,
+    sockets: fanout::Sockets,
     kills: socketio::Kills,
     /// What sockets asked for and is still being done.
     tasks: TaskTracker,
@@ -169,6 +202,7 @@ impl Hub {
             clock,
             protocols,
             rooms: fanout::Rooms::default(),
+            sockets: fanout::Sockets::default(),
             kills: socketio::Kills::default(),
             tasks: TaskTracker::new(),
         });
@@ -181,9 +215,9 @@ impl Hub {
         hub
     }
 
-    /// The protocol of `namespace` that listens to `event`, and the event's static name.
-    fn listener(&self, namespace: &str, event: &str) -> Option<(&'static Protocol, &'static str)> {
-        self.protocols.iter().filter(|protocol| protocol.namespace == namespace).find_map(|protocol| {
+    /// The protocol over `transport` that listens to `event`, and the event's static name.
+    fn listener(&self, transport: Transport, event: &str) -> Option<(&'static Protocol, &'static str)> {
+        self.protocols.iter().filter(|protocol| protocol.transport == transport).find_map(|protocol| {
             let name = protocol.listens.iter().find(|name| **name == event)?;
             Some((*protocol, *name))
         })

@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 
 use super::fanout::RoomKey;
 use super::lanes::Lanes;
-use super::{Hub, Outgoing};
+use super::{Hub, Outgoing, Transport};
 use crate::auth::{AuthError, AuthMode, Caller, Identity, Verified};
 use crate::core::{ConversationSid, Core, Error, SocketId};
 
@@ -45,6 +45,7 @@ pub(super) struct State {
     pub(super) lanes: Arc<Lanes>,
     who: Mutex<Who>,
     entered: Mutex<Entered>,
+    pub(super) transport: Transport,
     cut: AtomicBool,
 }
 
@@ -63,13 +64,14 @@ struct Entered {
 }
 
 impl State {
-    pub(super) fn new(hub: Arc<Hub>, caller: Caller) -> Self {
+    pub(super) fn new(hub: Arc<Hub>, caller: Caller, transport: Transport) -> Self {
         Self {
             id: SocketId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
             hub,
             lanes: Arc::default(),
             who: Mutex::new(Who { caller, bound: None, deadline: None }),
             entered: Mutex::default(),
+            transport,
             cut: AtomicBool::new(false),
         }
     }
@@ -103,6 +105,16 @@ impl Session {
         if nobody { Err(AuthError::Missing) } else { Ok(caller) }
     }
 
+    /// Lets the socket hear what admins hear, if it is one's.
+    fn list_admin(&self) {
+        let entered = self.state.entered.lock();
+        if entered.gone || !self.state.who.lock().caller.is_admin() {
+            self.state.hub.sockets.remove_admin(self.state.id);
+        } else {
+            self.state.hub.sockets.add_admin(self.clone());
+        }
+    }
+
     /// Takes a token that the client presents; from now on the socket is its holder's.
     ///
     /// # Errors
@@ -115,6 +127,7 @@ impl Session {
 
     fn set_caller(&self, verified: &Verified) {
         self.state.who.lock().caller = Caller::from(verified);
+        self.list_admin();
         self.end_at(verified.expires_at);
     }
 
@@ -130,6 +143,7 @@ impl Session {
         if let (Some(verified), None) = (verified, self.bound()) {
             self.bind(&verified.identity, None);
         }
+        self.list_admin();
     }
 
     /// Ends the connection when its token expires.
@@ -178,10 +192,16 @@ impl Session {
                 return;
             }
             self.core().socket_connected(identity, user_id);
-            self.state.who.lock().bound.replace(identity.clone())
+            let before = self.state.who.lock().bound.replace(identity.clone());
+            if before.as_ref() != Some(identity) {
+                // Still under the lock: the end of the socket must not come between.
+                self.state.hub.sockets.add(identity, self.clone());
+            }
+            before
         };
         if let Some(before) = before {
             if before != *identity {
+                self.state.hub.sockets.remove(&before, self.state.id);
                 self.leave_where(|_, entered_as| *entered_as == before);
             }
             self.core().socket_disconnected(&before);
@@ -292,8 +312,15 @@ impl Session {
             deadline.abort();
         }
         if let Some(identity) = bound {
+            self.state.hub.sockets.remove(&identity, self.state.id);
             self.core().socket_disconnected(&identity);
         }
+        self.state.hub.sockets.remove_admin(self.state.id);
+    }
+
+    /// How it is connected.
+    pub(super) fn transport(&self) -> Transport {
+        self.state.transport
     }
 
     /// This socket, as presence counts it.

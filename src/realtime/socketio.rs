@@ -21,7 +21,7 @@ use socketioxide::socket::Socket;
 use socketioxide_core::Value;
 
 use super::session::{Session, State};
-use super::{Handling, Hub, Incoming, Protocol};
+use super::{Handling, Hub, Incoming, Protocol, Transport};
 use crate::auth::{Auth, AuthError, Caller, Verified, token_from};
 use crate::clock::Clock;
 use crate::core::Core;
@@ -156,13 +156,24 @@ pub fn layer(
         .max_buffer_size(PACKETS_WAITING)
         .connect_timeout(CONNECT_WITHIN)
         .build_layer();
-    let mut namespaces: Vec<_> = protocols.iter().map(|protocol| protocol.namespace).collect();
+    let mut namespaces: Vec<_> = protocols
+        .iter()
+        .map(|protocol| {
+            let Transport::SocketIo(namespace) = protocol.transport;
+            namespace
+        })
+        .collect();
     namespaces.sort_unstable();
     namespaces.dedup();
     for namespace in namespaces {
         let hub = Arc::clone(&hub);
         let admit = move |socket: SocketRef, TryData(auth): TryData<Option<HandshakeAuth>>| {
-            admit(Arc::clone(&hub), socket, auth.map_err(|_| AuthError::Invalid))
+            admit(
+                Arc::clone(&hub),
+                socket,
+                Transport::SocketIo(namespace),
+                auth.map_err(|_| AuthError::Invalid),
+            )
         };
         io.ns(namespace, settle.with(admit));
     }
@@ -184,6 +195,7 @@ struct Refused(#[from] AuthError);
 async fn admit(
     hub: Arc<Hub>,
     socket: SocketRef,
+    transport: Transport,
     auth: Result<Option<HandshakeAuth>, AuthError>,
 ) -> Result<(), Refused> {
     let parts = socket.req_parts();
@@ -196,7 +208,7 @@ async fn admit(
         None => None,
     };
     let caller = verified.as_ref().map_or(Caller::Anonymous, Caller::from);
-    let state = Arc::new(State::new(hub, caller));
+    let state = Arc::new(State::new(hub, caller, transport));
     socket.on_fallback(Inbound(Arc::clone(&state)));
     socket.extensions.insert(Admitted { state: Arc::clone(&state), verified });
     socket.on_disconnect(move |socket: SocketRef| {
@@ -236,7 +248,7 @@ impl MessageHandler<LocalAdapter, Raw> for Inbound {
             return;
         }
         let Some((event, payload)) = read(&value) else { return };
-        let Some((protocol, event)) = state.hub.listener(socket.ns(), &event) else {
+        let Some((protocol, event)) = state.hub.listener(state.transport, &event) else {
             tracing::debug!("an event that no dialect knows was ignored");
             return;
         };

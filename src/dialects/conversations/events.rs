@@ -14,12 +14,12 @@ use super::shapes::{
 };
 use crate::auth::Identity;
 use crate::core::{self, ConversationSid, DeliveryStatus, Event, MediaLinks, Message, Participant, parse_id};
-use crate::realtime::{Ack, Handling, Incoming, Outgoing, Protocol, Session, Telling};
+use crate::realtime::{Ack, Handling, Incoming, Outgoing, Protocol, Session, Telling, Transport};
 
 /// How this dialect speaks over Socket.IO.
 pub(super) static PROTOCOL: Protocol = Protocol {
     name: "conversations",
-    namespace: "/",
+    transport: Transport::SocketIo("/"),
     listens: &[
         "user_connect",
         "join_conversation",
@@ -53,6 +53,7 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     ],
     on_event,
     on_overload,
+    beyond_rooms: |_| false,
     outgoing,
 };
 
@@ -381,7 +382,8 @@ fn set_status(session: &Session, incoming: &Incoming) -> Result<To, Error> {
 
 /// What the room of a conversation hears of `event`.
 fn outgoing(event: &Event, telling: &Telling<'_>) -> Vec<Outgoing> {
-    let sid = event.conversation();
+    // This document knows of nothing outside conversations.
+    let Some(sid) = event.conversation() else { return Vec::new() };
     let now = timestamp(telling.at);
     let told = match event {
         Event::MessageAdded(message) => {
@@ -467,7 +469,7 @@ fn outgoing(event: &Event, telling: &Telling<'_>) -> Vec<Outgoing> {
             .map(|told| told.except(&status.identity))
         }
         // This document has no event for it: whoever is added sees it in their list.
-        Event::ConversationAdded(_) => None,
+        Event::ConversationAdded { .. } => None,
     };
     told.into_iter().collect()
 }

@@ -257,3 +257,34 @@ async fn nobody_is_left_half_added_when_the_asker_hangs_up() {
     assert_eq!(found["existing"], true);
     app.finish([]).await;
 }
+
+#[tokio::test]
+async fn what_twilio_reports_of_our_own_changes_is_told_once() {
+    let app = TestApp::start().await;
+    let conversation = app.conversation(&["alice", "bob"]).await;
+    let mut sockets = app.room(&conversation, &["alice"]).await;
+    let rest = app.rest();
+    let path = format!("/{conversation}");
+    let sent = send(&app, &conversation, &json!({ "author": "bob", "body": "0" })).await.ok();
+    let message = sent["message_sid"].as_str().unwrap();
+    sockets[0].hears_message().await;
+    for number in 0..40 {
+        // The report and our own answer arrive at about the same time.
+        let name = format!("name {number}");
+        rest.patch(&path, &json!({ "friendly_name": name })).await.ok();
+        assert_eq!(sockets[0].hears("conversation_updated").await["update"]["friendly_name"], name);
+        let edited = format!("{path}/messages/{message}");
+        rest.patch(&edited, &json!({ "author": "bob", "body": name })).await.ok();
+        assert_eq!(sockets[0].hears("message_updated").await["message"]["body"], name);
+        let said = send(&app, &conversation, &json!({ "author": "bob", "body": name })).await.ok();
+        sockets[0].hears_message().await;
+        let read = json!({ "identity": "alice", "index": number + 1 });
+        rest.post(&format!("{path}/read"), &read).await.ok();
+        assert_eq!(sockets[0].hears("message_read").await["lastReadMessageIndex"], number + 1);
+        assert!(said["message_sid"].is_string());
+    }
+    app.told("onConversationUpdated", 40).await;
+    app.told("onMessageUpdated", 40).await;
+    app.told("onParticipantUpdated", 40).await;
+    app.finish(sockets).await;
+}
