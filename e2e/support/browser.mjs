@@ -6,6 +6,7 @@ import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
+import { freePort } from "./processes.mjs";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const HERE = fileURLToPath(new URL("..", import.meta.url));
@@ -43,10 +44,15 @@ export async function bundle(source, { loader = "js", files = {} } = {}) {
   return outputFiles[0].text;
 }
 
+/** An origin for a {@link Site}, to be told to the service as `CORS_ORIGINS` before it starts. */
+export async function anOrigin() {
+  return `http://127.0.0.1:${await freePort()}`;
+}
+
 /** Pages on an origin of their own, as an app's front end is. */
 export class Site {
   /** `pages`: path → HTML, or a function of the request's query that gives it. */
-  static async open(pages) {
+  static async open(origin, pages) {
     const site = new Site();
     site.server = createServer((request, response) => {
       const { pathname, searchParams } = new URL(request.url, "http://site");
@@ -55,8 +61,8 @@ export class Site {
       response.writeHead(200, { "Content-Type": pathname.endsWith(".js") ? "text/javascript" : "text/html; charset=utf-8" });
       response.end(typeof page === "function" ? page(searchParams) : page);
     });
-    await new Promise((resolve) => site.server.listen(0, "127.0.0.1", resolve));
-    site.url = `http://127.0.0.1:${site.server.address().port}`;
+    site.url = origin;
+    await new Promise((resolve) => site.server.listen(Number(new URL(origin).port), "127.0.0.1", resolve));
     return site;
   }
 
@@ -81,6 +87,7 @@ export class Browser {
       throw new Error(`no browser at ${CHROMIUM}: apt-get install chromium, or set CHROMIUM to where one is`);
     }
     const browser = new Browser();
+    browser.pages = [];
     browser.chromium = await chromium.launch({
       executablePath: CHROMIUM,
       args: [
@@ -103,15 +110,30 @@ export class Browser {
     const context = await this.chromium.newContext();
     const page = await context.newPage();
     page.complaints = [];
+    page.console = [];
+    this.pages.push(page);
     page.on("pageerror", (error) => page.complaints.push(String(error)));
     page.on("dialog", async (dialog) => {
       page.complaints.push(dialog.message());
       await dialog.dismiss();
     });
+    page.on("console", (message) => page.console.push(`${message.type()}: ${message.text()}`));
+    page.on("requestfailed", (request) => page.console.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
     page.setDefaultTimeout(10_000);
     await prepare(page);
     await page.goto(url);
     return page;
+  }
+
+  /** What the pages of a scene that failed said and showed last. */
+  async log() {
+    const shown = await Promise.all(this.pages.map((page) => page.locator("body").innerText({ timeout: 1000 }).catch(String)));
+    return this.pages.map((page, place) => `--- page ${page.url()} ---\n${page.console.join("\n")}\n${shown[place]}\n`).join("");
+  }
+
+  /** Closes the windows of a scene. */
+  async leave() {
+    for (const page of this.pages.splice(0)) await page.context().close();
   }
 
   close() {

@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { Browser, Site, bundle, sample } from "../support/browser.mjs";
+import { Browser, Site, anOrigin, bundle, sample } from "../support/browser.mjs";
 import { stage } from "../support/stage.mjs";
 import { until } from "../support/waiting.mjs";
 
-const scene = stage();
+const ORIGIN = await anOrigin();
+const scene = stage({ CORS_ORIGINS: ORIGIN });
 const MOUNT = `
   import { createRoot } from "react-dom/client";
   import ChatComponent from "file:component";
@@ -26,7 +27,7 @@ after(() => browser?.close());
 async function windows(cast, conversation, ...people) {
   const component = sample("conversations-react.jsx", "http://localhost:3001", cast.world.url);
   const app = await bundle(MOUNT, { loader: "jsx", files: { component: { contents: component, loader: "jsx" } } });
-  const site = await Site.open({ "/": PAGE, "/app.js": app, "/notification.mp3": "" });
+  const site = await Site.open(ORIGIN, { "/": PAGE, "/app.js": app, "/notification.mp3": "" });
   const pages = [];
   for (const person of people) {
     const page = await browser.visit(`${site.url}/?user=${person}&conversation=${conversation}`);
@@ -66,8 +67,11 @@ scene("two people talk in the document's React component", async (cast) => {
     await cast.mock.sdkMessage(conversation, ben, "from Twilio's SDK");
     await hers.getByText("from Twilio's SDK").waitFor();
     for (const page of pages) assert.deepEqual(page.complaints.filter((said) => !SOUND.test(said)), []);
+  } catch (error) {
+    process.stderr.write(await browser.log());
+    throw error;
   } finally {
-    for (const page of pages) await page.context().close();
+    await browser.leave();
     site.close();
   }
 });
