@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 /// What time it is in the mock. Milliseconds, as Twilio's webhooks tell them.
 #[derive(Debug, Default)]
@@ -9,8 +10,10 @@ pub struct Clock {
     setting: Mutex<Setting>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Setting {
+/// How the mock's time relates to the system's.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Setting {
     Running { ahead: TimeDelta },
     Frozen { at: DateTime<Utc> },
 }
@@ -35,8 +38,9 @@ impl Clock {
     pub fn advance(&self, by: std::time::Duration) {
         let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::zero());
         match &mut *self.setting.lock() {
-            Setting::Running { ahead } => *ahead += by,
-            Setting::Frozen { at } => *at += by,
+            // A time past the end of the calendar is no time; the clock stays where it is.
+            Setting::Running { ahead } => *ahead = later(*ahead, by).unwrap_or(*ahead),
+            Setting::Frozen { at } => *at = at.checked_add_signed(by).unwrap_or(*at),
         }
     }
 
@@ -45,10 +49,25 @@ impl Clock {
         *self.setting.lock() = Setting::Frozen { at };
     }
 
+    /// How it is set, to be kept.
+    pub(crate) fn setting(&self) -> Setting {
+        *self.setting.lock()
+    }
+
+    /// Sets it as it was kept.
+    pub(crate) fn set(&self, setting: Setting) {
+        *self.setting.lock() = setting;
+    }
+
     /// Back to the system's time.
     pub fn reset(&self) {
         *self.setting.lock() = Setting::default();
     }
+}
+
+fn later(ahead: TimeDelta, by: TimeDelta) -> Option<TimeDelta> {
+    let ahead = ahead.checked_add(&by)?;
+    system().checked_add_signed(ahead).map(|_| ahead)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the mock asks the system for the time")]

@@ -1,11 +1,17 @@
 //! Something happened: a webhook event with its form fields, and who caused it.
 //!
-//! Which URLs hear of it is in `webhooks.rs`; the fields of each event stand beside the resource they describe.
+//! Before a change, a [`Question`] may be asked about it; what comes back is an [`Amendment`]. Which URLs hear of it is
+//! in `state.rs`; the fields of each event stand beside the resource they describe.
 //! Source: <https://www.twilio.com/docs/conversations/conversations-webhooks>
 
+use std::cell::RefCell;
+
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::mock::clock::in_webhooks;
+use crate::mock::delivery::Delivery;
+use crate::mock::error::Refusal;
 use crate::mock::sid::Sid;
 
 /// Every event that is told after the fact.
@@ -40,7 +46,7 @@ pub(crate) const PRE_EVENTS: [&str; 10] = [
 ];
 
 /// Who acts, when, and whether webhooks tell of it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Origin {
     /// When it happens.
     pub(crate) now: DateTime<Utc>,
@@ -50,22 +56,30 @@ pub(crate) struct Origin {
     pub(crate) client_identity: Option<String>,
     /// REST changes are silent unless asked otherwise; all else is always told.
     pub(crate) announced: bool,
+    /// What the operation under way has to ask before it may go on.
+    pub(crate) question: RefCell<Option<Question>>,
+    /// What the pre-webhooks said to it.
+    pub(crate) answer: Option<Result<Amendment, Refusal>>,
 }
 
 impl Origin {
+    fn new(now: DateTime<Utc>, source: String, client_identity: Option<String>, announced: bool) -> Self {
+        Self { now, source, client_identity, announced, question: RefCell::new(None), answer: None }
+    }
+
     /// A REST call, `announced` when it asked for webhooks.
     pub(crate) fn rest(now: DateTime<Utc>, announced: bool) -> Self {
-        Self { now, source: "API".to_owned(), client_identity: None, announced }
+        Self::new(now, "API".to_owned(), None, announced)
     }
 
     /// A client on one of Twilio's SDKs.
     pub(crate) fn sdk(now: DateTime<Utc>, identity: &str) -> Self {
-        Self { now, source: "SDK".to_owned(), client_identity: Some(identity.to_owned()), announced: true }
+        Self::new(now, "SDK".to_owned(), Some(identity.to_owned()), true)
     }
 
     /// Something from outside, by its channel: `sms`, `whatsapp`, ….
     pub(crate) fn channel(now: DateTime<Utc>, channel: &str) -> Self {
-        Self { now, source: channel.to_ascii_uppercase(), client_identity: None, announced: true }
+        Self::new(now, channel.to_ascii_uppercase(), None, true)
     }
 
     /// Something Twilio does by itself, when a timer ends.
@@ -79,6 +93,40 @@ impl Origin {
     }
 }
 
+/// What the pre-webhooks are asked before a change: whether it may be made, and as it is.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) event: &'static str,
+    /// The same form for each webhook, which are asked one after the other.
+    pub(crate) deliveries: Vec<Delivery>,
+}
+
+/// What a pre-webhook wants to be different. Members that do not belong to the resource are not looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Amendment {
+    /// Of a message.
+    pub(crate) body: Option<String>,
+    /// Of a message.
+    pub(crate) author: Option<String>,
+    /// Of a message: JSON text.
+    pub(crate) attributes: Option<String>,
+    /// Of a conversation.
+    pub(crate) friendly_name: Option<String>,
+}
+
+impl Amendment {
+    /// Both together; what `later` says counts where both speak.
+    pub(crate) fn and(self, later: Self) -> Self {
+        Self {
+            body: later.body.or(self.body),
+            author: later.author.or(self.author),
+            attributes: later.attributes.or(self.attributes),
+            friendly_name: later.friendly_name.or(self.friendly_name),
+        }
+    }
+}
+
 /// A scoped webhook that hears of one event.
 #[derive(Debug, Clone)]
 pub(crate) struct ScopedTarget {
@@ -88,7 +136,8 @@ pub(crate) struct ScopedTarget {
 }
 
 /// How a webhook is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub(crate) enum WebhookMethod {
     Get,
     Post,

@@ -1,13 +1,14 @@
-//! One request and its answer: parse, recognise the account, misbehave if told to, answer under the tenant's lock, note it down.
+//! One request and its answer: recognise the account, misbehave if told to, parse, answer under the account's lock, note it down.
 //!
 //! What a path means is in `resources/`; this file is the same for every path. Handlers are plain functions from a
-//! [`Call`] and the locked [`Tenant`] to an [`Outcome`]: they cannot wait, so the lock is never held across a wait.
+//! [`Call`] and the locked [`Tenant`] to an [`Outcome`]: they cannot wait, so the lock is never held across a wait. One that
+//! has to ask a pre-webhook first is left, and run again when the answer is there ([`Tenant::ask`]).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{RawPathParams, Request, State as Shared};
+use axum::extract::{Request, State as Shared};
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -16,13 +17,15 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
+use crate::mock::account::Account;
 use crate::mock::error::{self, Refusal};
 use crate::mock::event::Origin;
-use crate::mock::faults::{CloseUnanswered, Fault};
+use crate::mock::faults::{self, CloseUnanswered, Fault};
 use crate::mock::form::Form;
 use crate::mock::journal::RequestEntry;
+use crate::mock::login::{Login, login};
 use crate::mock::sid::{Sid, prefix};
-use crate::mock::state::{State, Tenant, TenantDoor};
+use crate::mock::state::{State, Tenant};
 use crate::mock::view::View;
 
 /// Most bytes of a form or JSON body.
@@ -39,6 +42,8 @@ pub(crate) type Outcome = Result<Answer, Refusal>;
 pub(crate) enum Answer {
     /// 201 with the new resource.
     Created(Value),
+    /// 202 with the new resource, which is not finished yet.
+    Accepted(Value),
     /// 200 with a resource, a list or nothing in particular.
     Ok(Value),
     /// 204.
@@ -56,6 +61,7 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         match self {
             Self::Created(body) => json_response(201, &body),
+            Self::Accepted(body) => json_response(202, &body),
             Self::Ok(body) => json_response(200, &body),
             Self::Deleted => StatusCode::NO_CONTENT.into_response(),
             Self::File { content_type, bytes } => {
@@ -76,13 +82,14 @@ pub(crate) fn json_response(status: u16, body: &Value) -> Response {
 /// A request that has been read and whose account is known.
 #[derive(Debug)]
 pub(crate) struct Received {
+    method: Method,
     path: String,
     base: String,
     query: Form,
     form: Form,
     body: Bytes,
     headers: HeaderMap,
-    tenant: Arc<TenantDoor>,
+    login: Login,
 }
 
 impl Received {
@@ -132,6 +139,11 @@ impl Call {
         &self.origin
     }
 
+    /// Whose access token came with it; `None` for the account itself.
+    pub(crate) fn identity(&self) -> Option<&str> {
+        self.received.login.identity.as_deref()
+    }
+
     /// The path as it was sent, `/v1` included.
     pub(crate) fn path(&self) -> &str {
         &self.received.path
@@ -150,14 +162,14 @@ impl Call {
     /// The service the call is about.
     ///
     /// # Errors
-    /// 404 when the path names a service there is not.
+    /// 404 when the path names a service there is not, or the default one was deleted.
     pub(crate) fn service_sid(&self, tenant: &Tenant) -> Result<Sid, Refusal> {
         match self.scope() {
-            None => Ok(tenant.default_service_sid),
-            Some(text) => Sid::parse(prefix::SERVICE, text)
-                .filter(|sid| tenant.services.get(*sid).is_some())
-                .ok_or_else(|| self.not_found()),
+            None => Some(tenant.default_service_sid),
+            Some(text) => Sid::parse(prefix::SERVICE, text),
         }
+        .filter(|sid| tenant.services.get(*sid).is_some())
+        .ok_or_else(|| self.not_found())
     }
 
     /// How resources are to be shown to this caller.
@@ -173,32 +185,76 @@ impl Call {
 /// A handler of one operation.
 pub(crate) type Operation = fn(&Call, &mut Tenant) -> Outcome;
 
-/// Answers a call by `operation`, then hands the webhooks it caused to their queues, still under the lock so that
-/// they keep the order of the changes.
-pub(crate) fn answer(
-    state: &State,
+/// Answers a call by `operation`; its pre-webhooks are waited for, its post-webhooks only queued.
+pub(crate) async fn answer(
     received: Arc<Received>,
-    parameters: &RawPathParams,
+    parameters: Vec<(String, String)>,
     operation: Operation,
 ) -> Response {
+    let account = received.login.account.clone();
+    if received.method != Method::GET {
+        if let Err(refusal) = account.keep_pace() {
+            return refusal.into_response();
+        }
+        account.touch();
+    }
     let announced = received
         .headers
         .get("x-twilio-webhook-enabled")
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
-    let origin = Origin::rest(state.clock().now(), announced);
-    let parameters = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let call = Call { received, parameters, origin };
-    let outcome = state.change(&call.received.tenant, |tenant| operation(&call, tenant));
+    let origin = Origin::rest(account.clock().now(), announced);
+    let outcome = perform(&account, Call { received, parameters, origin }, operation).await;
     outcome.map_or_else(IntoResponse::into_response, IntoResponse::into_response)
 }
 
-/// Reads, authenticates and notes down whatever comes, and misbehaves as [`State::faults`] says.
-pub(crate) async fn transact(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
-    let in_flight = state.enter();
-    let fault = state.faults().strike(request.method(), request.uri().path());
-    let mut note = Note::of(&state, &request, fault.as_ref());
+/// Runs an operation of REST for somebody who did not come over REST.
+pub(crate) async fn from_inside(
+    account: &Arc<Account>,
+    parameters: Vec<(String, String)>,
+    form: Form,
+    origin: Origin,
+    operation: Operation,
+) -> Outcome {
+    let received = Received {
+        method: Method::POST,
+        path: String::new(),
+        base: String::new(),
+        query: Form::default(),
+        form,
+        body: Bytes::new(),
+        headers: HeaderMap::new(),
+        login: Login { account: account.clone(), identity: origin.client_identity.clone() },
+    };
+    perform(account, Call { received: Arc::new(received), parameters, origin }, operation).await
+}
 
-    let mut response = match read(&state, request).await {
+async fn perform(account: &Account, mut call: Call, operation: Operation) -> Outcome {
+    loop {
+        let outcome = account.change(|tenant| operation(&call, tenant));
+        if !account.settle(&mut call.origin).await {
+            return outcome;
+        }
+    }
+}
+
+/// Reads, authenticates and notes down whatever comes, and misbehaves as the account's faults say. Whoever cannot log in
+/// is the first account's business.
+pub(crate) async fn transact(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
+    let login = login(&state, request.headers(), request.uri().path());
+    let account = login.as_ref().map_or_else(|_| state.first().clone(), |login| login.account.clone());
+    let in_flight = account.enter();
+    let fault = account.faults().strike(request.method(), request.uri().path());
+    let mut note = Note::of(account.clone(), &request, fault.as_ref());
+    let latency = account.switches().latency_ms;
+    if latency > 0 {
+        faults::hold(Duration::from_millis(latency), state.stopping()).await;
+    }
+
+    let read = match login {
+        Ok(login) => read(&state, login, request).await,
+        Err(refusal) => Err(refusal),
+    };
+    let mut response = match read {
         Ok((parts, received)) => {
             note.entry.params = received.form.pairs().to_vec();
             misbehave(&state, fault.as_ref(), || {
@@ -231,17 +287,17 @@ pub(crate) async fn transact(Shared(state): Shared<State>, request: Request, nex
 /// A journal entry in the making. It is written when dropped, so that a request whose caller went away is in the
 /// journal too (with status 0).
 struct Note {
-    state: State,
+    account: Arc<Account>,
     started: Instant,
     entry: RequestEntry,
 }
 
 impl Note {
-    fn of(state: &State, request: &Request, fault: Option<&Fault>) -> Self {
+    fn of(account: Arc<Account>, request: &Request, fault: Option<&Fault>) -> Self {
         let entry = RequestEntry {
             id: 0,
             request_id: Sid::random(prefix::REQUEST).to_string(),
-            time: state.clock().now(),
+            time: account.clock().now(),
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
@@ -250,14 +306,14 @@ impl Note {
             duration_ms: 0,
             fault: fault.map(Fault::name),
         };
-        Self { state: state.clone(), started: Instant::now(), entry }
+        Self { account, started: Instant::now(), entry }
     }
 }
 
 impl Drop for Note {
     fn drop(&mut self) {
         self.entry.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.state.journal().note_request(std::mem::take(&mut self.entry));
+        self.account.journal().note_request(std::mem::take(&mut self.entry));
     }
 }
 
@@ -273,10 +329,13 @@ where
     fault.after(response, state.stopping()).await
 }
 
-async fn read(state: &State, request: Request) -> Result<(axum::http::request::Parts, Received), Refusal> {
+async fn read(
+    state: &State,
+    login: Login,
+    request: Request,
+) -> Result<(axum::http::request::Parts, Received), Refusal> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
-    let tenant = state.tenant_of(&parts.headers)?;
     let media = crate::mock::resources::media::is_upload(&parts.method, &path);
     let most = if media { MOST_MEDIA_BYTES } else { MOST_FORM_BYTES };
     let body = Limited::new(body, most).collect().await.map_err(|cause| {
@@ -294,7 +353,8 @@ async fn read(state: &State, request: Request) -> Result<(axum::http::request::P
         Form::default()
     };
     let base = state.base_for(parts.headers.get(HOST));
-    let received = Received { path, base, query, form, body, headers: parts.headers.clone(), tenant };
+    let (method, headers) = (parts.method.clone(), parts.headers.clone());
+    let received = Received { method, path, base, query, form, body, headers, login };
     Ok((parts, received))
 }
 

@@ -1,10 +1,13 @@
-//! Faults on demand: which requests go wrong, how often, and in what way.
+//! Faults on demand: which requests and which webhooks go wrong, how often, and in what way.
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::StreamExt;
 use parking_lot::Mutex;
 use rand::Rng;
 use regex::Regex;
@@ -19,7 +22,8 @@ const MOST_FAULTS: usize = 1000;
 /// The longest a request is held back, whatever a fault says.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// One fault: `{"method":"POST","path":"/Messages$","times":1,"action":{"store_then_hang":true}}`.
+/// One fault: `{"method":"POST","path":"/Messages$","times":1,"action":{"store_then_hang":true}}`, or of webhooks
+/// `{"webhook":"^onMessage","action":{"double":true}}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -29,6 +33,10 @@ pub struct Fault {
     /// Only requests whose path has a match of this regular expression (a plain text is one); any when absent.
     #[serde(default, with = "pattern", skip_serializing_if = "Option::is_none")]
     pub path: Option<Regex>,
+    /// Only webhooks whose event has a match of this regular expression. A fault with it is about webhooks alone, one
+    /// without it about requests alone.
+    #[serde(default, with = "pattern", skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Regex>,
     /// How often it strikes before it is forgotten; for ever when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
@@ -64,6 +72,14 @@ pub enum Action {
     StoreThenStatus(u16),
     /// Does nothing and closes the connection.
     Reset,
+    /// Works as usual, but the answer's body takes a random time between the two to come, bit by bit.
+    SlowBodyMs([u64; 2]),
+    /// Of a webhook: it is not sent.
+    Drop,
+    /// Of a webhook: it is sent twice.
+    Double,
+    /// Of a webhook: the next one about the same conversation goes first.
+    Reorder,
 }
 
 /// The fields an action is written with; exactly one of those that name it is given.
@@ -88,6 +104,14 @@ struct ActionFields {
     store_then_status: Option<u16>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     reset: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow_body_ms: Option<[u64; 2]>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    drop: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    double: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    reorder: bool,
 }
 
 impl TryFrom<ActionFields> for Action {
@@ -110,6 +134,10 @@ impl TryFrom<ActionFields> for Action {
             fields.store_then_hang.then_some(Self::StoreThenHang),
             fields.store_then_status.map(Self::StoreThenStatus),
             fields.reset.then_some(Self::Reset),
+            fields.slow_body_ms.map(Self::SlowBodyMs),
+            fields.drop.then_some(Self::Drop),
+            fields.double.then_some(Self::Double),
+            fields.reorder.then_some(Self::Reorder),
         ]
         .into_iter()
         .flatten();
@@ -117,7 +145,7 @@ impl TryFrom<ActionFields> for Action {
             (Some(action), None) => Ok(action),
             (None | Some(_), _) => {
                 Err("an action is exactly one of delay_ms, delay_answer_ms, status, hang, \
-                store_then_hang, store_then_status, reset")
+                store_then_hang, store_then_status, reset, slow_body_ms; of a webhook delay_ms, drop, double, reorder")
             }
         }
     }
@@ -136,6 +164,10 @@ impl From<Action> for ActionFields {
             Action::StoreThenHang => Self { store_then_hang: true, ..none },
             Action::StoreThenStatus(status) => Self { store_then_status: Some(status), ..none },
             Action::Reset => Self { reset: true, ..none },
+            Action::SlowBodyMs(range) => Self { slow_body_ms: Some(range), ..none },
+            Action::Drop => Self { drop: true, ..none },
+            Action::Double => Self { double: true, ..none },
+            Action::Reorder => Self { reorder: true, ..none },
         }
     }
 }
@@ -166,13 +198,40 @@ pub(crate) struct CloseUnanswered;
 impl Fault {
     /// Any request, any number of times.
     pub fn always(action: Action) -> Self {
-        Self { method: None, path: None, times: None, probability: None, action }
+        Self { method: None, path: None, webhook: None, times: None, probability: None, action }
+    }
+
+    /// Says what is wrong with a fault that could never strike.
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        let about_webhooks = self.webhook.is_some();
+        match self.action {
+            Action::Drop | Action::Double | Action::Reorder if !about_webhooks => {
+                Some("drop, double and reorder are for webhooks: say which with webhook")
+            }
+            Action::DelayMs(_) | Action::Drop | Action::Double | Action::Reorder => (about_webhooks
+                && (self.method.is_some() || self.path.is_some()))
+            .then_some("a fault of webhooks has neither method nor path"),
+            Action::DelayAnswerMs(_)
+            | Action::Status { .. }
+            | Action::Hang
+            | Action::StoreThenHang
+            | Action::StoreThenStatus(_)
+            | Action::Reset
+            | Action::SlowBodyMs(_) => {
+                about_webhooks.then_some("a webhook can only be struck by delay_ms, drop, double and reorder")
+            }
+        }
     }
 
     fn fits(&self, method: &Method, path: &str) -> bool {
-        self.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method.as_str()))
+        self.webhook.is_none()
+            && self.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method.as_str()))
             && self.path.as_ref().is_none_or(|pattern| pattern.is_match(path))
-            && self.probability.is_none_or(|probability| rand::rng().random::<f64>() < probability)
+            && self.is_likely()
+    }
+
+    fn is_likely(&self) -> bool {
+        self.probability.is_none_or(|probability| rand::rng().random::<f64>() < probability)
     }
 
     /// The action's name, for the journal.
@@ -185,6 +244,10 @@ impl Fault {
             Action::StoreThenHang => "store_then_hang",
             Action::StoreThenStatus(_) => "store_then_status",
             Action::Reset => "reset",
+            Action::SlowBodyMs(_) => "slow_body_ms",
+            Action::Drop => "drop",
+            Action::Double => "double",
+            Action::Reorder => "reorder",
         }
     }
 
@@ -201,7 +264,13 @@ impl Fault {
                 Some(unanswered())
             }
             Action::Reset => Some(unanswered()),
-            Action::DelayAnswerMs(_) | Action::StoreThenHang | Action::StoreThenStatus(_) => None,
+            Action::DelayAnswerMs(_)
+            | Action::StoreThenHang
+            | Action::StoreThenStatus(_)
+            | Action::SlowBodyMs(_)
+            | Action::Drop
+            | Action::Double
+            | Action::Reorder => None,
         }
     }
 
@@ -217,7 +286,14 @@ impl Fault {
                 unanswered()
             }
             Action::StoreThenStatus(status) => failure(status, None, false),
-            Action::DelayMs(_) | Action::Status { .. } | Action::Hang | Action::Reset => response,
+            Action::SlowBodyMs(range) => slowly(response, between(range)),
+            Action::DelayMs(_)
+            | Action::Status { .. }
+            | Action::Hang
+            | Action::Reset
+            | Action::Drop
+            | Action::Double
+            | Action::Reorder => response,
         }
     }
 }
@@ -227,11 +303,29 @@ fn between([least, most]: [u64; 2]) -> Duration {
     Duration::from_millis(millis).min(LONGEST)
 }
 
-async fn hold(time: Duration, stopping: &CancellationToken) {
+/// Waits for `time`, or until the mock stops.
+pub(crate) async fn hold(time: Duration, stopping: &CancellationToken) {
     tokio::select! {
         () = tokio::time::sleep(time) => {}
         () = stopping.cancelled() => {}
     }
+}
+
+/// The same answer, its body in pieces that take `time` altogether.
+fn slowly(response: Response, time: Duration) -> Response {
+    const PIECES: u32 = 16;
+    let (parts, body) = response.into_parts();
+    let pieces = futures::stream::once(async move {
+        // The mock's own bodies are in memory; collecting one neither fails nor waits.
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+        let size = body.len().div_ceil(PIECES as usize).max(1);
+        let pieces: Vec<Bytes> = body.chunks(size).map(Bytes::copy_from_slice).collect();
+        futures::stream::iter(pieces).then(move |piece| async move {
+            tokio::time::sleep(time / PIECES).await;
+            Ok::<_, std::convert::Infallible>(piece)
+        })
+    });
+    Response::from_parts(parts, Body::from_stream(pieces.flatten()))
 }
 
 fn unanswered() -> Response {
@@ -263,7 +357,16 @@ fn failure(status: u16, retry_after: Option<u64>, html: bool) -> Response {
     response
 }
 
-/// The faults that wait for a request.
+/// What befalls a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mishap {
+    Delay(Duration),
+    Drop,
+    Double,
+    Reorder,
+}
+
+/// The faults that wait for a request or a webhook.
 #[derive(Debug, Default)]
 pub struct Faults {
     waiting: Mutex<Vec<Fault>>,
@@ -291,8 +394,32 @@ impl Faults {
 
     /// The first fault that strikes this request, one time used up.
     pub(crate) fn strike(&self, method: &Method, path: &str) -> Option<Fault> {
+        self.first(|fault| fault.fits(method, path))
+    }
+
+    /// What befalls a webhook about `event`, one time used up.
+    pub(crate) fn strike_webhook(&self, event: &str) -> Option<Mishap> {
+        let fits = |fault: &Fault| {
+            fault.webhook.as_ref().is_some_and(|pattern| pattern.is_match(event)) && fault.is_likely()
+        };
+        match self.first(fits)?.action {
+            Action::DelayMs(range) => Some(Mishap::Delay(between(range))),
+            Action::Drop => Some(Mishap::Drop),
+            Action::Double => Some(Mishap::Double),
+            Action::Reorder => Some(Mishap::Reorder),
+            Action::DelayAnswerMs(_)
+            | Action::Status { .. }
+            | Action::Hang
+            | Action::StoreThenHang
+            | Action::StoreThenStatus(_)
+            | Action::Reset
+            | Action::SlowBodyMs(_) => None,
+        }
+    }
+
+    fn first(&self, fits: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let mut waiting = self.waiting.lock();
-        let position = waiting.iter().position(|fault| fault.times != Some(0) && fault.fits(method, path))?;
+        let position = waiting.iter().position(|fault| fault.times != Some(0) && fits(fault))?;
         let fault = waiting[position].clone();
         if let Some(times) = &mut waiting[position].times {
             *times -= 1;

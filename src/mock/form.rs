@@ -29,6 +29,11 @@ impl Form {
         Ok(Self(pairs.collect::<Result<_, Refusal>>()?))
     }
 
+    /// Parameters that came in another way than a form.
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
     /// The value of a parameter that may be given once.
     ///
     /// # Errors
@@ -40,6 +45,14 @@ impl Form {
             return Err(Refusal::invalid_parameter(name, "is given more than once"));
         }
         Ok(first)
+    }
+
+    /// The same in lower case: Twilio takes the words of a choice in any.
+    ///
+    /// # Errors
+    /// 20422 when it is repeated.
+    pub(crate) fn lowercase(&self, name: &str) -> Result<Option<String>, Refusal> {
+        Ok(self.text(name)?.map(str::to_ascii_lowercase))
     }
 
     /// The values of a parameter that may be repeated; `None` when it is absent.
@@ -76,10 +89,7 @@ impl Form {
     /// 50303 when longer, 50304 when it is not JSON.
     pub(crate) fn attributes(&self, most_bytes: usize) -> Result<Option<String>, Refusal> {
         let Some(text) = self.text("Attributes")? else { return Ok(None) };
-        if text.len() > most_bytes {
-            return Err(error::ATTRIBUTES_TOO_LONG);
-        }
-        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| error::ATTRIBUTES_NOT_JSON)?;
+        check_attributes(text, most_bytes)?;
         Ok(Some(text.to_owned()))
     }
 
@@ -120,6 +130,18 @@ impl Form {
     pub(crate) fn pairs(&self) -> &[(String, String)] {
         &self.0
     }
+}
+
+/// Whether `text` is JSON of at most `most_bytes`.
+///
+/// # Errors
+/// 50303 when longer, 50304 when it is not JSON.
+pub(crate) fn check_attributes(text: &str, most_bytes: usize) -> Result<(), Refusal> {
+    if text.len() > most_bytes {
+        return Err(error::ATTRIBUTES_TOO_LONG);
+    }
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| error::ATTRIBUTES_NOT_JSON)?;
+    Ok(())
 }
 
 /// `DateCreated` and `DateUpdated`, each if given.

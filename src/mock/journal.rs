@@ -1,4 +1,4 @@
-//! The journal: which requests came and which webhooks went, the latest 10,000 of each.
+//! The journal: which requests came and which webhooks went, the latest 10,000 of each and no more than 16 MB.
 
 use std::collections::VecDeque;
 
@@ -8,6 +8,9 @@ use serde::Serialize;
 
 /// Entries kept of each kind; older ones are dropped.
 const CAPACITY: usize = 10_000;
+
+/// Most bytes of texts kept of each kind.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// A request to Twilio's API, as the mock received and answered it.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -75,37 +78,90 @@ pub struct Journal {
     webhooks: Mutex<Ring<WebhookEntry>>,
 }
 
+/// What an entry weighs: the bytes of its texts.
+trait Weight {
+    fn weight(&self) -> usize;
+}
+
+fn weight_of(params: &[(String, String)]) -> usize {
+    params.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
+impl Weight for RequestEntry {
+    fn weight(&self) -> usize {
+        self.path.len() + self.query.len() + weight_of(&self.params)
+    }
+}
+
+impl Weight for WebhookEntry {
+    fn weight(&self) -> usize {
+        self.url.len() + weight_of(&self.params)
+    }
+}
+
 #[derive(Debug)]
 struct Ring<T> {
     entries: VecDeque<T>,
     noted: u64,
+    bytes: usize,
 }
 
 impl<T> Default for Ring<T> {
     fn default() -> Self {
-        Self { entries: VecDeque::new(), noted: 0 }
+        Self { entries: VecDeque::new(), noted: 0, bytes: 0 }
     }
 }
 
-impl<T> Ring<T> {
+impl<T: Weight + Clone> Ring<T> {
     fn note(&mut self, with_id: impl FnOnce(u64) -> T) {
         self.noted += 1;
-        if self.entries.len() == CAPACITY {
-            self.entries.pop_front();
+        let entry = with_id(self.noted);
+        self.bytes += entry.weight();
+        self.entries.push_back(entry);
+        while (self.entries.len() > CAPACITY || self.bytes > MOST_BYTES)
+            && let Some(oldest) = self.entries.pop_front()
+        {
+            self.bytes -= oldest.weight();
         }
-        self.entries.push_back(with_id(self.noted));
+    }
+
+    /// Up to `limit` entries after the one with id `since`. Ids have no gaps, so their place is known.
+    fn after(&self, since: u64, limit: usize) -> Vec<T> {
+        let gone = self.noted - self.entries.len() as u64;
+        let skipped = usize::try_from(since.saturating_sub(gone)).unwrap_or(usize::MAX);
+        self.entries.iter().skip(skipped).take(limit).cloned().collect()
+    }
+
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
     }
 }
 
 impl Journal {
     /// The requests after the one with id `since`, oldest first.
     pub fn requests(&self, since: u64) -> Vec<RequestEntry> {
-        self.requests.lock().entries.iter().filter(|entry| entry.id > since).cloned().collect()
+        self.requests_up_to(since, usize::MAX)
+    }
+
+    /// The first `limit` requests after the one with id `since`, oldest first.
+    pub fn requests_up_to(&self, since: u64, limit: usize) -> Vec<RequestEntry> {
+        self.requests.lock().after(since, limit)
     }
 
     /// The webhooks after the one with id `since`, oldest first.
     pub fn webhooks(&self, since: u64) -> Vec<WebhookEntry> {
-        self.webhooks.lock().entries.iter().filter(|entry| entry.id > since).cloned().collect()
+        self.webhooks_up_to(since, usize::MAX)
+    }
+
+    /// The first `limit` webhooks after the one with id `since`, oldest first.
+    pub fn webhooks_up_to(&self, since: u64, limit: usize) -> Vec<WebhookEntry> {
+        self.webhooks.lock().after(since, limit)
+    }
+
+    /// The ids of the latest request and the latest webhook, 0 where there was none.
+    pub(crate) fn noted(&self) -> (u64, u64) {
+        (self.requests.lock().noted, self.webhooks.lock().noted)
     }
 
     /// Webhooks kept here that nobody took: no 2xx came back, or they were never sent.
@@ -115,8 +171,8 @@ impl Journal {
     }
 
     pub(crate) fn clear(&self) {
-        self.requests.lock().entries.clear();
-        self.webhooks.lock().entries.clear();
+        self.requests.lock().clear();
+        self.webhooks.lock().clear();
     }
 
     pub(crate) fn note_request(&self, entry: RequestEntry) {

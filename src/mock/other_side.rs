@@ -1,97 +1,83 @@
-//! The other side of Twilio: phones, SDK clients and carriers, and the controls of the mock itself.
+//! The other side of Twilio: phones, SDK clients and carriers.
 //!
-//! `/_mock/…` takes and answers JSON and asks for no credentials. A request that makes no sense is answered 400 with
-//! `{"error": …}`, what is not there 404.
+//! How these controls are spoken to is in `control.rs`. SDK clients have no typing here, since REST and webhooks never
+//! tell of it.
 
 use axum::Router;
-use axum::extract::{FromRequest, Query, Request, State as Shared};
-use axum::http::StatusCode;
+use axum::extract::{Path, State as Shared};
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::mock::error::Refusal;
+use crate::mock::account::Account;
+use crate::mock::control::{Body, On, Problem, Reply};
+use crate::mock::error;
 use crate::mock::event::Origin;
-use crate::mock::exchange::json_response;
-use crate::mock::faults::Fault;
+use crate::mock::exchange::{self, Operation, json_response};
+use crate::mock::form::Form;
+use crate::mock::inbound::{self, Arrived, Inbound};
+use crate::mock::phones;
 use crate::mock::resources::binding::channel_of;
+use crate::mock::resources::bindings::{self, NewDeviceBinding};
 use crate::mock::resources::media::NewMedia;
 use crate::mock::resources::messages::{self, NewMessage};
 use crate::mock::resources::receipts::{self, DeliveryStatus};
-use crate::mock::resources::users;
+use crate::mock::resources::{participants, users};
 use crate::mock::sid::{Sid, prefix};
 use crate::mock::state::{Place, State, Tenant};
 
-/// `/_mock/…` and `/healthz`.
+/// What people and carriers do.
 pub(crate) fn router() -> Router<State> {
     Router::new()
-        .route("/healthz", get(healthz))
         .route("/_mock/inbound-sms", post(inbound_sms))
+        .route("/_mock/phones", get(list_phones))
+        .route("/_mock/phones/{number}", get(phone))
+        .route("/_mock/phones/{number}/reply", post(reply))
         .route("/_mock/sdk-message", post(sdk_message))
+        .route("/_mock/sdk-edit", post(sdk_edit))
+        .route("/_mock/sdk-delete", post(sdk_delete))
+        .route("/_mock/sdk-read", post(sdk_read))
         .route("/_mock/user-online", post(user_online))
+        .route("/_mock/bindings", post(register_device))
         .route("/_mock/delivery", post(delivery))
         .route("/_mock/skip-indexes", post(skip_indexes))
-        .route("/_mock/journal", get(journal))
-        .route("/_mock/faults", get(list_faults).post(add_faults).delete(clear_faults))
-        .route("/_mock/clock", get(read_clock).post(set_clock))
-        .route("/_mock/reset", post(reset))
 }
 
-/// Why a control was not obeyed.
-struct Problem {
-    status: StatusCode,
-    body: Value,
+/// A file somebody sends along.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    content_type: String,
+    filename: Option<String>,
+    /// The bytes.
+    base64: String,
 }
 
-impl Problem {
-    fn new(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { status, body: json!({ "error": text.into() }) }
-    }
-
-    fn not_found(text: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, text)
-    }
+fn decode(files: Vec<File>, author: &str) -> Result<Vec<NewMedia>, Problem> {
+    let decode = |file: File| {
+        let bytes = STANDARD
+            .decode(file.base64)
+            .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, format!("media: {cause}")))?;
+        Ok(NewMedia {
+            content_type: file.content_type,
+            filename: file.filename,
+            category: "media".to_owned(),
+            author: author.to_owned(),
+            bytes: bytes.into(),
+        })
+    };
+    files.into_iter().map(decode).collect()
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
-        Self { status, body: json!({ "error": refusal.message, "code": refusal.code }) }
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        json_response(self.status.as_u16(), &self.body)
-    }
-}
-
-/// JSON in, refused in the mock's own way.
-struct Body<T>(T);
-
-impl<T: DeserializeOwned> FromRequest<State> for Body<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
-        let value = serde_json::from_slice(&bytes)
-            .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, cause.to_string()))?;
-        Ok(Self(value))
-    }
-}
-
-type Reply = Result<Response, Problem>;
-
-async fn healthz() -> Response {
-    json_response(200, &json!({ "status": "ok" }))
+fn arrived(Arrived { place, message_sid, index }: Arrived) -> Response {
+    let body =
+        json!({ "conversation_sid": place.conversation_sid, "message_sid": message_sid, "index": index });
+    json_response(200, &body)
 }
 
 #[derive(Deserialize)]
@@ -105,78 +91,56 @@ struct InboundSms {
     media: Vec<File>,
 }
 
-/// A file somebody sends along.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    content_type: String,
-    filename: Option<String>,
-    /// The bytes.
-    base64: String,
+/// Someone writes to one of the account's numbers.
+async fn inbound_sms(on: On, Body(sms): Body<InboundSms>) -> Reply {
+    let to = sms.to.unwrap_or_else(|| own_number(&on.account, &sms.from));
+    let files = decode(sms.media, &sms.from)?;
+    inbound::arrive(&on.account, Inbound { from: sms.from, to, body: sms.body, files }).await.map(arrived)
 }
 
-impl File {
-    fn decode(self, author: &str) -> Result<NewMedia, Problem> {
-        let bytes = STANDARD
-            .decode(self.base64)
-            .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, format!("media: {cause}")))?;
-        Ok(NewMedia {
-            content_type: self.content_type,
-            filename: self.filename,
-            category: "media".to_owned(),
-            author: author.to_owned(),
-            bytes: bytes.into(),
-        })
+/// The account's number on the channel of `address`.
+fn own_number(account: &Account, address: &str) -> String {
+    let number = &account.credentials().phone_number;
+    match channel_of(address) {
+        "sms" => number.clone(),
+        channel => format!("{channel}:{number}"),
     }
 }
 
-/// A message as it comes from outside, before its files are stored.
-struct Incoming {
-    author: String,
+/// The phones that texts went to or came from.
+async fn list_phones(on: On) -> Response {
+    json_response(200, &json!({ "phones": on.account.look(|tenant| tenant.phones.list()) }))
+}
+
+/// What is on a phone, oldest first: what Twilio would have texted to it, and what it wrote.
+async fn phone(
+    Shared(state): Shared<State>,
+    on: On,
+    Path(number): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let base = state.base_for(headers.get(HOST));
+    let now = on.account.clock().now();
+    let texts = on.account.look(|tenant| phones::inbox(tenant, &number, &base, now));
+    json_response(200, &json!({ "number": number, "texts": texts }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PhoneReply {
+    /// Whom to write to; whoever wrote last when left out.
+    to: Option<String>,
     body: Option<String>,
-    attributes: Option<String>,
-    files: Vec<File>,
+    #[serde(default)]
+    media: Vec<File>,
 }
 
-fn write(tenant: &mut Tenant, place: Place, origin: &Origin, incoming: Incoming) -> Reply {
-    tenant.conversation(place)?.still_open()?;
-    let files: Vec<NewMedia> = incoming
-        .files
-        .into_iter()
-        .map(|file| file.decode(&incoming.author))
-        .collect::<Result<_, Problem>>()?;
-    let service = tenant.service_mut(place.service_sid)?;
-    let media = files.into_iter().map(|file| service.add_media(file, origin.now)).collect();
-    let new = NewMessage {
-        author: incoming.author,
-        body: incoming.body.filter(|body| !body.is_empty()),
-        attributes: incoming.attributes,
-        media,
-        ..NewMessage::default()
-    };
-    let index = messages::add(tenant, place, origin, new)?;
-    let message_sid = tenant.conversation(place)?.messages.get(&index).map(|message| message.sid);
-    Ok(json_response(
-        200,
-        &json!({ "conversation_sid": place.conversation_sid, "message_sid": message_sid, "index": index }),
-    ))
-}
-
-/// Someone writes to one of the account's numbers. The message goes to the conversation that has the pair of numbers.
-async fn inbound_sms(Shared(state): Shared<State>, Body(sms): Body<InboundSms>) -> Reply {
-    let channel = channel_of(&sms.from).to_owned();
-    let to = sms.to.unwrap_or_else(|| match channel.as_str() {
-        "sms" => state.options().phone_number.clone(),
-        other => format!("{other}:{}", state.options().phone_number),
-    });
-    let origin = Origin::channel(state.clock().now(), &channel);
-    state.change(&state.first_tenant(), |tenant| {
-        let place = tenant.bindings.get(&(sms.from.clone(), to)).copied().ok_or_else(|| {
-            Problem::not_found("no conversation that is not closed has this pair of numbers")
-        })?;
-        let incoming = Incoming { author: sms.from, body: sms.body, attributes: None, files: sms.media };
-        write(tenant, place, &origin, incoming)
-    })
+/// The phone writes back.
+async fn reply(on: On, Path(number): Path<String>, Body(reply): Body<PhoneReply>) -> Reply {
+    let last = || on.account.look(|tenant| tenant.phones.last_correspondent(&number).map(str::to_owned));
+    let to = reply.to.or_else(last).unwrap_or_else(|| own_number(&on.account, &number));
+    let files = decode(reply.media, &number)?;
+    inbound::arrive(&on.account, Inbound { from: number, to, body: reply.body, files }).await.map(arrived)
 }
 
 #[derive(Deserialize)]
@@ -191,31 +155,142 @@ struct SdkMessage {
     media: Vec<File>,
 }
 
-/// A participant writes through one of Twilio's SDKs.
-async fn sdk_message(Shared(state): Shared<State>, Body(message): Body<SdkMessage>) -> Reply {
-    let origin = Origin::sdk(state.clock().now(), &message.identity);
-    let attributes = match message.attributes {
-        None | Some(Value::Null) => None,
+fn attributes_text(attributes: Option<Value>) -> Result<Option<String>, Problem> {
+    match attributes {
+        None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
-            Ok(_) => Some(text),
-            Err(cause) => return Err(Problem::new(StatusCode::BAD_REQUEST, format!("attributes: {cause}"))),
+            Ok(_) => Ok(Some(text)),
+            Err(cause) => Err(Problem::new(StatusCode::BAD_REQUEST, format!("attributes: {cause}"))),
         },
         Some(json @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
-            Some(json.to_string())
+            Ok(Some(json.to_string()))
         }
-    };
-    state.change(&state.first_tenant(), |tenant| {
-        let place = place_of(tenant, &message.conversation_sid)?;
-        if !tenant.conversation(place)?.identities.contains_key(&message.identity) {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "the identity is no participant of the conversation",
-            ));
-        }
-        let incoming =
-            Incoming { author: message.identity, body: message.body, attributes, files: message.media };
-        write(tenant, place, &origin, incoming)
-    })
+    }
+}
+
+/// A participant writes through one of Twilio's SDKs.
+async fn sdk_message(On { account, .. }: On, Body(message): Body<SdkMessage>) -> Reply {
+    let mut origin = Origin::sdk(account.clock().now(), &message.identity);
+    let attributes = attributes_text(message.attributes)?;
+    let files = decode(message.media, &message.identity)?;
+    let place =
+        account.look(|tenant| place_of_participant(tenant, &message.conversation_sid, &message.identity))?;
+    account.look(|tenant| tenant.conversation(place)?.still_open())?;
+    let media = inbound::store(&account, place.service_sid, files)?;
+    let body = message.body.filter(|body| !body.is_empty());
+    let new = NewMessage { author: message.identity, body, attributes, media, ..NewMessage::default() };
+    inbound::add(&account, &mut origin, place, new).await.map(arrived)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SdkEdit {
+    conversation_sid: String,
+    message_sid: String,
+    identity: String,
+    body: Option<String>,
+    attributes: Option<Value>,
+}
+
+/// A participant edits a message: their own, or any if their role allows it.
+async fn sdk_edit(On { account, .. }: On, Body(edit): Body<SdkEdit>) -> Reply {
+    let attributes = attributes_text(edit.attributes)?;
+    let form = [("Body", edit.body), ("Attributes", attributes)];
+    let permissions = ["editOwnMessage", "editAnyMessage"];
+    account
+        .look(|tenant| may(tenant, &edit.conversation_sid, &edit.message_sid, &edit.identity, permissions))?;
+    let segments = [("conversation", edit.conversation_sid), ("message", edit.message_sid)];
+    Ok(as_sdk(&account, &edit.identity, segments, form, messages::update).await)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SdkDelete {
+    conversation_sid: String,
+    message_sid: String,
+    identity: String,
+}
+
+/// A participant deletes a message: their own, or any if their role allows it.
+async fn sdk_delete(On { account, .. }: On, Body(delete): Body<SdkDelete>) -> Reply {
+    let permissions = ["deleteOwnMessage", "deleteAnyMessage"];
+    account.look(|tenant| {
+        may(tenant, &delete.conversation_sid, &delete.message_sid, &delete.identity, permissions)
+    })?;
+    let segments = [("conversation", delete.conversation_sid), ("message", delete.message_sid)];
+    Ok(as_sdk(&account, &delete.identity, segments, [], messages::delete).await)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SdkRead {
+    conversation_sid: String,
+    identity: String,
+    /// `null` marks everything unread.
+    last_read_message_index: Option<u64>,
+}
+
+/// A participant has read up to a message.
+async fn sdk_read(On { account, .. }: On, Body(read): Body<SdkRead>) -> Reply {
+    account.look(|tenant| place_of_participant(tenant, &read.conversation_sid, &read.identity))?;
+    let index = read.last_read_message_index.map_or("null".to_owned(), |index| index.to_string());
+    let segments = [("conversation", read.conversation_sid), ("participant", read.identity.clone())];
+    let form = [("LastReadMessageIndex", Some(index))];
+    Ok(as_sdk(&account, &read.identity, segments, form, participants::update).await)
+}
+
+/// Runs one of REST's operations as the SDK client of `identity`.
+async fn as_sdk<const S: usize, const F: usize>(
+    account: &std::sync::Arc<Account>,
+    identity: &str,
+    segments: [(&str, String); S],
+    form: [(&str, Option<String>); F],
+    operation: Operation,
+) -> Response {
+    account.touch();
+    let origin = Origin::sdk(account.clock().now(), identity);
+    let segments = segments.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let form = form.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    let outcome = exchange::from_inside(account, segments, Form::of(form), origin, operation).await;
+    match outcome {
+        Ok(answer) => answer.into_response(),
+        Err(refusal) => Problem::from(refusal).into_response(),
+    }
+}
+
+/// Whether the participant may do this to the message; of `permissions` the first is for their own, the second for any.
+fn may(
+    tenant: &Tenant,
+    conversation_sid: &str,
+    message_sid: &str,
+    identity: &str,
+    [own, any]: [&str; 2],
+) -> Result<(), Problem> {
+    let place = place_of_participant(tenant, conversation_sid, identity)?;
+    let (service, conversation) = (tenant.service(place.service_sid)?, tenant.conversation(place)?);
+    let message = Sid::parse(prefix::MESSAGE, message_sid)
+        .and_then(|sid| conversation.messages.get(conversation.message_indexes.get(&sid)?))
+        .ok_or_else(|| Problem::not_found("no such message"))?;
+    let role = conversation
+        .identities
+        .get(identity)
+        .and_then(|sid| service.roles.get(conversation.participants.get(*sid)?.role_sid?));
+    let permitted = |permission| role.is_some_and(|role| role.permits(permission));
+    if permitted(any) || (message.author == identity && permitted(own)) {
+        Ok(())
+    } else {
+        Err(error::NOT_AUTHORIZED.into())
+    }
+}
+
+/// The conversation, of which the identity is a participant.
+fn place_of_participant(tenant: &Tenant, conversation_sid: &str, identity: &str) -> Result<Place, Problem> {
+    let place = place_of(tenant, conversation_sid)?;
+    if tenant.conversation(place)?.identities.contains_key(identity) {
+        Ok(place)
+    } else {
+        Err(Problem::new(StatusCode::FORBIDDEN, "the identity is no participant of the conversation"))
+    }
 }
 
 fn place_of(tenant: &Tenant, conversation_sid: &str) -> Result<Place, Problem> {
@@ -236,13 +311,27 @@ struct UserOnline {
 }
 
 /// A client on one of Twilio's SDKs connects or goes.
-async fn user_online(Shared(state): Shared<State>, Body(user): Body<UserOnline>) -> Reply {
-    let origin = Origin::sdk(state.clock().now(), &user.identity);
-    state.change(&state.first_tenant(), |tenant| {
+async fn user_online(On { account, .. }: On, Body(user): Body<UserOnline>) -> Reply {
+    account.touch();
+    let origin = Origin::sdk(account.clock().now(), &user.identity);
+    account.change(|tenant| {
         let service_sid = tenant.default_service_sid;
         users::come_or_go(tenant, service_sid, &origin, &user.identity, user.online)?;
         Ok(json_response(200, &json!({ "identity": user.identity, "is_online": user.online })))
     })
+}
+
+/// A device registers for push notifications.
+async fn register_device(
+    Shared(state): Shared<State>,
+    On { account, .. }: On,
+    headers: HeaderMap,
+    Body(device): Body<NewDeviceBinding>,
+) -> Reply {
+    account.touch();
+    let origin = Origin::sdk(account.clock().now(), device.identity());
+    let base = state.base_for(headers.get(HOST));
+    account.change(|tenant| Ok(json_response(201, &bindings::register(tenant, &base, &origin, device)?)))
 }
 
 #[derive(Deserialize)]
@@ -256,14 +345,15 @@ struct Progress {
 }
 
 /// A carrier reports how far a message got.
-async fn delivery(Shared(state): Shared<State>, Body(progress): Body<Progress>) -> Reply {
+async fn delivery(On { account, .. }: On, Body(progress): Body<Progress>) -> Reply {
     let message_sid = Sid::parse(prefix::MESSAGE, &progress.message_sid);
     let participant_sid = Sid::parse(prefix::PARTICIPANT, &progress.participant_sid);
     let (Some(message_sid), Some(participant_sid)) = (message_sid, participant_sid) else {
         return Err(Problem::not_found("no such message or participant"));
     };
-    let now = state.clock().now();
-    state.change(&state.first_tenant(), |tenant| {
+    account.touch();
+    let now = account.clock().now();
+    account.change(|tenant| {
         let place = place_of(tenant, &progress.conversation_sid)?;
         let conversation = tenant.conversation(place)?;
         let channel = conversation.participants.get(participant_sid).map_or("sms", |found| found.channel());
@@ -284,94 +374,12 @@ struct SkipIndexes {
 }
 
 /// The next messages of a conversation leave a gap behind the last one, as Twilio's indexes may.
-async fn skip_indexes(Shared(state): Shared<State>, Body(skip): Body<SkipIndexes>) -> Reply {
-    state.change(&state.first_tenant(), |tenant| {
+async fn skip_indexes(On { account, .. }: On, Body(skip): Body<SkipIndexes>) -> Reply {
+    account.touch();
+    account.change(|tenant| {
         let place = place_of(tenant, &skip.conversation_sid)?;
         let conversation = tenant.conversation_mut(place)?;
-        conversation.next_index += u64::from(skip.count);
+        conversation.next_index = conversation.next_index.saturating_add(u64::from(skip.count));
         Ok(json_response(200, &json!({ "next_index": conversation.next_index })))
     })
-}
-
-#[derive(Deserialize)]
-struct Since {
-    #[serde(default)]
-    since: u64,
-}
-
-/// What was asked and told after the ids `since`.
-async fn journal(
-    Shared(state): Shared<State>,
-    since: Result<Query<Since>, axum::extract::rejection::QueryRejection>,
-) -> Reply {
-    let Query(Since { since }) =
-        since.map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()))?;
-    let journal = state.journal();
-    Ok(json_response(
-        200,
-        &json!({
-            "requests": journal.requests(since),
-            "webhooks": journal.webhooks(since),
-            "webhooks_waiting": state.webhooks().waiting(),
-            "webhooks_failed": journal.webhook_failures(),
-        }),
-    ))
-}
-
-async fn list_faults(Shared(state): Shared<State>) -> Response {
-    json_response(200, &json!({ "faults": state.faults().waiting() }))
-}
-
-/// One fault or a list of them.
-async fn add_faults(Shared(state): Shared<State>, Body(faults): Body<Value>) -> Reply {
-    let faults = match faults {
-        Value::Array(faults) => faults,
-        one @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
-            vec![one]
-        }
-    };
-    let faults: Vec<Fault> = faults
-        .into_iter()
-        .map(serde_json::from_value)
-        .collect::<Result<_, _>>()
-        .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, cause.to_string()))?;
-    for fault in faults {
-        state.faults().add(fault);
-    }
-    Ok(list_faults(Shared(state)).await)
-}
-
-async fn clear_faults(Shared(state): Shared<State>) -> StatusCode {
-    state.faults().clear();
-    StatusCode::NO_CONTENT
-}
-
-/// One change of the clock.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum SetClock {
-    AdvanceMs(u64),
-    Freeze(DateTime<Utc>),
-    Reset(bool),
-}
-
-async fn read_clock(Shared(state): Shared<State>) -> Response {
-    json_response(200, &json!({ "now": state.clock().now() }))
-}
-
-/// `{"advance_ms":60000}`, `{"freeze":"2026-01-01T00:00:00Z"}` or `{"reset":true}`. Timers that are due end at once.
-async fn set_clock(Shared(state): Shared<State>, Body(change): Body<SetClock>) -> Response {
-    match change {
-        SetClock::AdvanceMs(millis) => state.clock().advance(std::time::Duration::from_millis(millis)),
-        SetClock::Freeze(at) => state.clock().freeze(at),
-        SetClock::Reset(false) => {}
-        SetClock::Reset(true) => state.clock().reset(),
-    }
-    state.end_timers();
-    read_clock(Shared(state)).await
-}
-
-async fn reset(Shared(state): Shared<State>) -> StatusCode {
-    state.reset();
-    StatusCode::NO_CONTENT
 }

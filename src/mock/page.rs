@@ -4,7 +4,7 @@
 //! repeat nor hide others. There is no total count, as at Twilio.
 
 use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::Bound::{self, Excluded, Included, Unbounded};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::mock::error::Refusal;
+use crate::mock::error::{self, Refusal};
 use crate::mock::exchange::Call;
+use crate::mock::state::Tenant;
 
 /// What is particular to one list.
 pub(crate) struct List {
@@ -21,7 +22,7 @@ pub(crate) struct List {
     pub(crate) key: &'static str,
     /// Rows per page unless asked otherwise.
     pub(crate) size: usize,
-    /// Most rows per page; a larger `PageSize` is cut to it.
+    /// Most rows per page. What a larger `PageSize` does is one of the mock's switches.
     pub(crate) most: usize,
     /// Query parameters that every page's address repeats.
     pub(crate) filters: &'static [&'static str],
@@ -65,11 +66,37 @@ impl<K: Serialize + DeserializeOwned> Token<K> {
 /// One page of `rows` as Twilio's list body, each row that `show` makes something of.
 ///
 /// # Errors
-/// 20422 when `PageSize`, `Page` or `PageToken` do not read.
+/// 20422 when `PageSize`, `Page` or `PageToken` do not read, 20007 when `PageSize` is too large and that is refused.
 pub(crate) fn page<K, V>(
     call: &Call,
+    tenant: &Tenant,
     list: &List,
     rows: &BTreeMap<K, V>,
+    order: Order,
+    show: impl FnMut(&K, &V) -> Option<Value>,
+) -> Result<Value, Refusal>
+where
+    K: Ord + Clone + Serialize + DeserializeOwned,
+{
+    page_within(call, tenant, list, Rows { all: rows, from: Unbounded, to: Unbounded }, order, show)
+}
+
+/// The rows of a list, from one key to another.
+pub(crate) struct Rows<'a, K, V> {
+    pub(crate) all: &'a BTreeMap<K, V>,
+    pub(crate) from: Bound<&'a K>,
+    pub(crate) to: Bound<&'a K>,
+}
+
+/// [`page`] for a part of the rows, which is found without walking the others.
+///
+/// # Errors
+/// As [`page`].
+pub(crate) fn page_within<K, V>(
+    call: &Call,
+    tenant: &Tenant,
+    list: &List,
+    rows: Rows<'_, K, V>,
     order: Order,
     mut show: impl FnMut(&K, &V) -> Option<Value>,
 ) -> Result<Value, Refusal>
@@ -80,6 +107,9 @@ where
         number(call, "PageSize")?.map_or(list.size, |size| usize::try_from(size).unwrap_or(usize::MAX));
     if size == 0 {
         return Err(Refusal::invalid_parameter("PageSize", "must be at least 1"));
+    }
+    if size > list.most && tenant.switches.large_pages_refused {
+        return Err(error::PAGE_TOO_LARGE);
     }
     let size = size.min(list.most);
     let page_number = number(call, "Page")?.unwrap_or(0);
@@ -97,7 +127,7 @@ where
         Some(Token::Before(key)) => (order.reversed(), Some(key)),
     };
     let mut found = Vec::with_capacity(size.min(64) + 1);
-    let mut rows = walk(rows, walked, start);
+    let mut rows = rows.walk(walked, start);
     while found.len() <= size
         && let Some((key, row)) = rows.next()
     {
@@ -153,15 +183,28 @@ fn number(call: &Call, name: &str) -> Result<Option<u64>, Refusal> {
         .transpose()
 }
 
-fn walk<'a, K: Ord, V>(
-    rows: &'a BTreeMap<K, V>,
-    order: Order,
-    start: Option<&K>,
-) -> Box<dyn Iterator<Item = (&'a K, &'a V)> + 'a> {
-    match (order, start) {
-        (Order::Ascending, None) => Box::new(rows.iter()),
-        (Order::Ascending, Some(key)) => Box::new(rows.range((Excluded(key), Unbounded))),
-        (Order::Descending, None) => Box::new(rows.iter().rev()),
-        (Order::Descending, Some(key)) => Box::new(rows.range((Unbounded, Excluded(key))).rev()),
+impl<'a, K: Ord, V> Rows<'a, K, V> {
+    /// The rows behind `start` in the direction of `order`.
+    fn walk(self, order: Order, start: Option<&'a K>) -> Box<dyn Iterator<Item = (&'a K, &'a V)> + 'a> {
+        let Self { all, mut from, mut to } = self;
+        match (order, start) {
+            (_, None) => {}
+            (Order::Ascending, Some(key)) => from = Excluded(key),
+            (Order::Descending, Some(key)) => to = Excluded(key),
+        }
+        // A token may be from anywhere, and a map panics when asked for a range that ends before it begins.
+        let empty = match (from, to) {
+            (Included(from), Included(to)) => from > to,
+            (Included(from) | Excluded(from), Included(to) | Excluded(to)) => from >= to,
+            (Unbounded, _) | (_, Unbounded) => false,
+        };
+        if empty {
+            return Box::new(std::iter::empty());
+        }
+        let rows = all.range::<K, _>((from, to));
+        match order {
+            Order::Ascending => Box::new(rows),
+            Order::Descending => Box::new(rows.rev()),
+        }
     }
 }

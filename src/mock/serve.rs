@@ -41,7 +41,7 @@ pub(crate) async fn serve(listener: TcpListener, state: State) {
     loop {
         tokio::select! {
             () = state.stopping().cancelled() => break,
-            _ = tick.tick() => state.end_timers(),
+            _ = tick.tick() => state.catch_up(),
             accepted = listener.accept() => match accepted {
                 Err(_) => tokio::time::sleep(PAUSE).await,
                 Ok((stream, _)) => {

@@ -9,10 +9,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The two letters in front of a SID.
 pub(crate) mod prefix {
+    pub(crate) const ADDRESS_CONFIGURATION: &str = "IG";
+    pub(crate) const BINDING: &str = "BS";
+    pub(crate) const CONTENT: &str = "HX";
     pub(crate) const CONVERSATION: &str = "CH";
+    pub(crate) const CREDENTIAL: &str = "CR";
     pub(crate) const DELIVERY_RECEIPT: &str = "DY";
+    pub(crate) const FLOW: &str = "FW";
     pub(crate) const MEDIA: &str = "ME";
     pub(crate) const MESSAGE: &str = "IM";
+    pub(crate) const MESSAGING_SERVICE: &str = "MG";
     pub(crate) const PARTICIPANT: &str = "MB";
     pub(crate) const REQUEST: &str = "RQ";
     pub(crate) const ROLE: &str = "RL";
@@ -33,6 +39,11 @@ impl Sid {
     /// A new random SID, as Twilio's own look.
     pub(crate) fn random(prefix: &str) -> Self {
         Self { prefix: letters(prefix).expect("prefixes are two ASCII letters"), value: rand::random() }
+    }
+
+    /// The SID before all others with these letters.
+    pub(crate) fn least(prefix: &str) -> Self {
+        Self { prefix: letters(prefix).expect("prefixes are two ASCII letters"), value: 0 }
     }
 
     /// Reads `text` when it is `prefix` and 32 hexadecimal digits.

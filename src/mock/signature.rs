@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
+use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::mock::sid::Sid;
@@ -47,6 +48,14 @@ pub(crate) fn sign_download(auth_token: &str, media_sid: Sid, expires: i64) -> S
     URL_SAFE_NO_PAD.encode(hmac_sha1(auth_token, std::iter::once(text.as_str())))
 }
 
+/// Whether `signature` is that of a JWT's first two parts, `signed`, by HS256.
+pub(crate) fn is_jwt_signature(secret: &str, signed: &str, signature: &str) -> bool {
+    let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(signed.as_bytes());
+    mac.verify_slice(&signature).is_ok()
+}
+
 /// Compares without telling by its duration how much was right.
 pub(crate) fn constant_time_eq(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
@@ -82,6 +91,21 @@ mod tests {
         ]);
         assert_eq!(sign_form("12345", url, &repeated), "IK+Dwps556ElfBT0I3Rgjkr1wJU=");
     }
+
+    /// The token of twilio-python's `AccessToken`.
+    #[test]
+    fn a_token_of_twilios_library_is_recognised() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/twilio");
+        let vector = std::fs::read_to_string(format!("{folder}/access_token_vector.json")).unwrap();
+        let vector: serde_json::Value = serde_json::from_str(&vector).unwrap();
+        let token = vector["token"].as_str().unwrap();
+        let secret = vector["api_key_secret"].as_str().unwrap();
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        assert!(is_jwt_signature(secret, signed, signature));
+        assert!(!is_jwt_signature("other", signed, signature));
+        assert!(!is_jwt_signature(secret, &signed[1..], signature));
+    }
+
     /// Every sample form, signed by another implementation.
     #[test]
     fn the_sample_forms_are_signed_as_recorded() {

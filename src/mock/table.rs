@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::{Deserialize, Serialize};
+
 use crate::mock::sid::Sid;
 
 /// A table of `T`. Its rows are numbered as they come; a page of a list starts at a number.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Table<T> {
     rows: BTreeMap<u64, T>,
     numbers: HashMap<Sid, u64>,
@@ -35,6 +37,10 @@ impl<T> Table<T> {
 
     pub(crate) fn remove(&mut self, sid: Sid) -> Option<T> {
         self.rows.remove(&self.numbers.remove(&sid)?)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {

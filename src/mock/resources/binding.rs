@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::mock::error::{self, Refusal};
@@ -14,7 +15,7 @@ use crate::mock::form::Form;
 const MOST_ADDRESS: usize = 256;
 
 /// A messaging binding. On REST its type is lower case, in webhooks upper case.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Binding {
     pub(crate) address: Option<String>,
     pub(crate) proxy_address: Option<String>,
@@ -25,8 +26,12 @@ impl Binding {
     /// `MessagingBinding.Address`, `.ProxyAddress` and `.ProjectedAddress`; `None` when there is none of them.
     ///
     /// # Errors
-    /// 50407, 50408 when an address is not one of its channel; 50411, 50412 when it is empty.
+    /// 50407, 50408 when an address is not one of its channel; 50411, 50412 when it is empty; 50420 for what only e-mail
+    /// has.
     pub(crate) fn read(form: &Form) -> Result<Option<Self>, Refusal> {
+        if form.has("MessagingBinding.Name") || form.has("MessagingBinding.Level") {
+            return Err(error::BINDING_PARAMETERS_UNSUPPORTED);
+        }
         let address =
             address_of(form.text("MessagingBinding.Address")?, error::ADDRESS_EMPTY, error::ADDRESS_INVALID)?;
         let proxy_address = address_of(
@@ -44,17 +49,6 @@ impl Binding {
             && binding.proxy_address.is_none()
             && binding.projected_address.is_none();
         Ok((!empty).then_some(binding))
-    }
-
-    /// A chat participant who takes part in a group text by `address`, one of our numbers.
-    ///
-    /// # Errors
-    /// 50407, 50439.
-    pub(crate) fn projecting(address: &str, numbers: &HashSet<String>) -> Result<Self, Refusal> {
-        let address = address_of(Some(address), error::ADDRESS_EMPTY, error::ADDRESS_INVALID)?;
-        let binding = Self { address: None, proxy_address: None, projected_address: address };
-        binding.check(numbers, true)?;
-        Ok(binding)
     }
 
     /// Whether these addresses go together, and the ones that must be ours are in `numbers`. In a group text (`group`)
@@ -79,31 +73,54 @@ impl Binding {
         }
     }
 
-    /// Changes the proxy or the projected address; the text `null` takes one away.
+    /// `old` with another proxy or projected address; the text `null` takes one away.
     ///
     /// # Errors
-    /// As [`Binding::check`], and 50407, 50408.
-    pub(crate) fn change(
-        &mut self,
+    /// 50440 to 50443 for what cannot be taken away or added, 50407 and 50408 for what is no address.
+    pub(crate) fn changed(
+        old: Option<&Self>,
         proxy_address: Option<&str>,
         projected_address: Option<&str>,
-        numbers: &HashSet<String>,
-    ) -> Result<(), Refusal> {
-        let mut changed = self.clone();
-        let given = |text: Option<&str>, invalid: Refusal| match text {
-            Some("null") => Ok(None),
-            text => address_of(text, error::PROXY_ADDRESS_EMPTY, invalid),
-        };
-        if proxy_address.is_some() {
-            changed.proxy_address = given(proxy_address, error::PROXY_ADDRESS_INVALID)?;
+    ) -> Result<Option<Self>, Refusal> {
+        let none = Self { address: None, proxy_address: None, projected_address: None };
+        let mut changed = old.cloned().unwrap_or_else(|| none.clone());
+        match proxy_address {
+            None => {}
+            Some("null") if changed.proxy_address.is_none() => return Err(error::PROXY_ADDRESS_NOT_REMOVED),
+            Some("null") => changed.proxy_address = None,
+            Some(_) if changed.address.is_none() => return Err(error::PROXY_ADDRESS_NOT_ADDED),
+            text @ Some(_) => {
+                changed.proxy_address =
+                    address_of(text, error::PROXY_ADDRESS_EMPTY, error::PROXY_ADDRESS_INVALID)?;
+            }
         }
-        if projected_address.is_some() {
-            changed.projected_address = given(projected_address, error::ADDRESS_INVALID)?;
+        match projected_address {
+            None => {}
+            Some("null") if changed.projected_address.is_none() => {
+                return Err(error::PROJECTED_ADDRESS_NOT_REMOVED);
+            }
+            Some("null") => changed.projected_address = None,
+            Some(_) if changed.address.is_some() => return Err(error::PROJECTED_ADDRESS_NOT_ADDED),
+            text @ Some(_) => {
+                changed.projected_address = address_of(text, error::ADDRESS_EMPTY, error::ADDRESS_INVALID)?;
+            }
         }
-        // A proxy address may be taken away for good, so its absence is no error here.
-        changed.check(numbers, true)?;
-        *self = changed;
-        Ok(())
+        Ok((changed != none).then_some(changed))
+    }
+
+    /// Whether only group texts have such bindings: a projected address, or a phone that no proxy address stands for.
+    pub(crate) fn is_of_a_group(&self) -> bool {
+        self.projected_address.is_some() || (self.address.is_some() && self.proxy_address.is_none())
+    }
+
+    /// The number by which others in a group text know this participant.
+    pub(crate) fn own_address(&self) -> Option<&str> {
+        self.address.as_deref().or(self.projected_address.as_deref())
+    }
+
+    /// All its addresses.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
+        [&self.address, &self.proxy_address, &self.projected_address].into_iter().filter_map(Option::as_deref)
     }
 
     /// The channel of its addresses.
@@ -175,7 +192,8 @@ fn is_address(text: &str) -> bool {
     }
 }
 
-fn is_e164(text: &str) -> bool {
+/// Whether the text is a phone number as E.164 writes it.
+pub(crate) fn is_e164(text: &str) -> bool {
     text.strip_prefix('+').is_some_and(|digits| {
         (7..=15).contains(&digits.len())
             && !digits.starts_with('0')

@@ -4,17 +4,19 @@
 //! <https://www.twilio.com/docs/conversations/api/service-configuration-resource>
 
 use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::mock::error::{self, Refusal};
 use crate::mock::event::{POST_EVENTS, PRE_EVENTS, WebhookMethod};
 use crate::mock::exchange::{Answer, Call, Outcome};
+use crate::mock::resources::roles::RoleType;
 use crate::mock::resources::timers::{self, Timers};
 use crate::mock::sid::{Sid, prefix};
 use crate::mock::state::Tenant;
 
 /// The account's settings, apart from its default service.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AccountConfiguration {
     pub(crate) default_messaging_service_sid: String,
     default_inactive_timer: Option<(String, TimeDelta)>,
@@ -40,7 +42,7 @@ impl AccountConfiguration {
 }
 
 /// A service's settings.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct ServiceConfiguration {
     pub(crate) default_conversation_creator_role_sid: Sid,
     pub(crate) default_conversation_role_sid: Sid,
@@ -49,7 +51,7 @@ pub(crate) struct ServiceConfiguration {
 }
 
 /// Where events of an account or a service go.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct WebhookSettings {
     pre_webhook_url: Option<String>,
     post_webhook_url: Option<String>,
@@ -88,6 +90,12 @@ impl WebhookSettings {
         self.filters.iter().any(|filter| filter == kind).then(|| (url.clone(), self.method))
     }
 
+    /// Where and how the pre-event `kind` goes, if anywhere.
+    pub(crate) fn pre_target(&self, kind: &str) -> Option<(String, WebhookMethod)> {
+        let url = self.pre_webhook_url.as_ref()?;
+        self.filters.iter().any(|filter| filter == kind).then(|| (url.clone(), self.method))
+    }
+
     fn change(&mut self, call: &Call) -> Result<(), Refusal> {
         let form = call.form();
         let mut changed = self.clone();
@@ -111,9 +119,9 @@ impl WebhookSettings {
             }
             changed.filters = filters;
         }
-        match form.text("Target")? {
+        match form.lowercase("Target")? {
             None => {}
-            Some(target @ ("webhook" | "flex")) => changed.target = target.to_owned(),
+            Some(target) if ["webhook", "flex"].contains(&target.as_str()) => changed.target = target,
             Some(_) => return Err(Refusal::invalid_parameter("Target", "is neither webhook nor flex")),
         }
         *self = changed;
@@ -130,11 +138,17 @@ impl WebhookSettings {
     }
 }
 
+/// Most characters of a webhook's address, as the error page of 50372 has it.
+const MOST_URL: usize = 512;
+
 /// An address a webhook can be sent to.
 ///
 /// # Errors
-/// 50054.
+/// 50054, 50372.
 pub(crate) fn webhook_url(text: &str) -> Result<String, Refusal> {
+    if text.chars().count() > MOST_URL {
+        return Err(error::WEBHOOK_URL_TOO_LONG);
+    }
     let http = |url: &url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
     // The text is kept as given: it is what the signature covers.
     url::Url::parse(text).ok().filter(http).map(|_| text.to_owned()).ok_or(error::WEBHOOK_URL_INVALID)
@@ -243,14 +257,18 @@ pub(crate) fn update_service(call: &Call, tenant: &mut Tenant) -> Outcome {
     let service_sid = call.service_sid(tenant)?;
     let service = tenant.service_mut(service_sid)?;
     let mut changed = service.configuration;
-    for (name, role) in [
-        ("DefaultConversationCreatorRoleSid", &mut changed.default_conversation_creator_role_sid),
-        ("DefaultConversationRoleSid", &mut changed.default_conversation_role_sid),
-        ("DefaultChatServiceRoleSid", &mut changed.default_chat_service_role_sid),
+    for (name, kind, role) in [
+        (
+            "DefaultConversationCreatorRoleSid",
+            RoleType::Conversation,
+            &mut changed.default_conversation_creator_role_sid,
+        ),
+        ("DefaultConversationRoleSid", RoleType::Conversation, &mut changed.default_conversation_role_sid),
+        ("DefaultChatServiceRoleSid", RoleType::Service, &mut changed.default_chat_service_role_sid),
     ] {
         if let Some(text) = call.form().text(name)? {
             *role = Sid::parse(prefix::ROLE, text)
-                .filter(|sid| service.roles.get(*sid).is_some())
+                .filter(|sid| service.has_role(*sid, kind))
                 .ok_or(error::ROLE_NOT_FOUND)?;
         }
     }

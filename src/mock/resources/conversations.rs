@@ -4,18 +4,23 @@
 //! <https://www.twilio.com/docs/conversations/states-timers>
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::mock::clock::in_rest;
 use crate::mock::error::{self, Refusal};
-use crate::mock::event::{Event, Origin};
+use crate::mock::event::{Amendment, Event, Origin};
 use crate::mock::exchange::{Answer, Call, Outcome};
 use crate::mock::form::{Form, parse_date};
-use crate::mock::page::{self, List, Order};
+use crate::mock::page::{self, List, Order, Rows};
+use crate::mock::resources::conversation_with_participants::Populating;
+use crate::mock::resources::groups;
 use crate::mock::resources::messages::Message;
 use crate::mock::resources::participants::Participant;
+use crate::mock::resources::states::{ConversationState, enter_state, release_bindings, schedule};
 use crate::mock::resources::timers::Timers;
 use crate::mock::resources::webhooks::ScopedWebhook;
 use crate::mock::sid::{Sid, prefix};
@@ -23,14 +28,17 @@ use crate::mock::state::{Place, Tenant};
 use crate::mock::table::Table;
 use crate::mock::view::View;
 
-/// Most characters of a name.
+/// Most characters of a friendly name.
 const MOST_NAME: usize = 256;
 
 /// Most bytes of a conversation's attributes.
 const MOST_ATTRIBUTES: usize = 16 * 1024;
 
+/// Where Twilio stops counting unread messages.
+const MOST_UNREAD: usize = 1000;
+
 /// One conversation and all that is in it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Conversation {
     pub(crate) sid: Sid,
     pub(crate) service_sid: Sid,
@@ -46,47 +54,30 @@ pub(crate) struct Conversation {
     pub(crate) date_updated: DateTime<Utc>,
     pub(crate) participants: Table<Participant>,
     /// Identity → participant.
+    #[serde(skip)]
     pub(crate) identities: HashMap<String, Sid>,
     /// The participants who are reached by SMS, WhatsApp and the like.
+    #[serde(skip)]
     pub(crate) non_chat: Vec<Sid>,
+    /// The participants on chat who have a projected address.
+    #[serde(skip)]
+    pub(crate) projecting: Vec<Sid>,
+    /// Its numbers as the account knows them, if it is a group text.
+    pub(crate) group: Option<String>,
+    /// Who is still to be added.
+    pub(crate) populating: Option<Populating>,
     /// By index, which may skip numbers.
     pub(crate) messages: BTreeMap<u64, Message>,
+    #[serde(skip)]
     pub(crate) message_indexes: HashMap<Sid, u64>,
     pub(crate) next_index: u64,
+    /// How many messages there ever were.
+    pub(crate) next_ordinal: u64,
+    /// The greatest ordinal of a message that was deleted.
+    pub(crate) last_deleted: Option<u64>,
     pub(crate) webhooks: Table<ScopedWebhook>,
     /// Its place in the service's list.
     pub(crate) activity: u64,
-}
-
-/// What may happen in a conversation. `Closed` is final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ConversationState {
-    Initializing,
-    Active,
-    Inactive,
-    Closed,
-}
-
-impl ConversationState {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Initializing => "initializing",
-            Self::Active => "active",
-            Self::Inactive => "inactive",
-            Self::Closed => "closed",
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        match text {
-            "" => Err(error::STATE_EMPTY),
-            "initializing" => Ok(Self::Initializing),
-            "active" => Ok(Self::Active),
-            "inactive" => Ok(Self::Inactive),
-            "closed" => Ok(Self::Closed),
-            _ => Err(error::STATE_INVALID),
-        }
-    }
 }
 
 impl Conversation {
@@ -129,9 +120,15 @@ impl Conversation {
     }
 
     fn own_event(&self, kind: &'static str) -> Event {
-        self.event(kind, None)
+        let event = self
+            .event(kind, None)
             .with_date("DateCreated", self.date_created)
-            .with_date("DateUpdated", self.date_updated)
+            .with_date("DateUpdated", self.date_updated);
+        self.described(event)
+    }
+
+    fn described(&self, event: Event) -> Event {
+        event
             .with_some("FriendlyName", self.friendly_name.as_ref())
             .with_some("UniqueName", self.unique_name.as_ref())
             .with("Attributes", &self.attributes)
@@ -139,22 +136,36 @@ impl Conversation {
             .with("State", self.state.as_str())
     }
 
-    /// How many messages come after `index`, as far as Twilio counts.
-    pub(crate) fn unread_after(&self, index: u64) -> usize {
-        self.messages.range(index.saturating_add(1)..).take(1000).count()
+    /// The conversation as `changes` would make it, as a pre-webhook is told of it.
+    fn proposal(&self, form: &Form, changes: &Changes, now: DateTime<Utc>) -> Event {
+        let proposed = |new: &Option<String>, old: &Option<String>| new.clone().or_else(|| old.clone());
+        let unique_name =
+            if form.has("UniqueName") { changes.unique_name.clone() } else { self.unique_name.clone() };
+        self.event("onConversationUpdate", None)
+            .with_date("DateCreated", self.date_created)
+            .with_date("DateUpdated", changes.date_updated.unwrap_or(now))
+            .with_some("FriendlyName", proposed(&changes.friendly_name, &self.friendly_name))
+            .with_some("UniqueName", unique_name)
+            .with("Attributes", changes.attributes.as_ref().unwrap_or(&self.attributes))
+            .with(
+                "MessagingServiceSid",
+                changes.messaging_service_sid.as_ref().unwrap_or(&self.messaging_service_sid),
+            )
+            .with("State", changes.state.unwrap_or(self.state).as_str())
     }
 
-    /// Refuses what a closed conversation refuses.
-    ///
-    /// # Errors
-    /// 50377.
-    pub(crate) fn still_open(&self) -> Result<(), Refusal> {
-        match self.state {
-            ConversationState::Closed => Err(error::CONVERSATION_CLOSED),
-            ConversationState::Initializing | ConversationState::Active | ConversationState::Inactive => {
-                Ok(())
-            }
+    /// How many messages come after `index`, as far as Twilio counts; those of `own` are left out.
+    pub(crate) fn unread_after(&self, index: u64, own: Option<&str>) -> usize {
+        let mut after = self.messages.range((Excluded(index), Unbounded)).map(|(_, message)| message);
+        if let Some(own) = own {
+            return after.filter(|message| message.author != own).take(MOST_UNREAD).count();
         }
+        let Some(first) = after.next() else { return 0 };
+        if self.last_deleted.is_none_or(|deleted| deleted < first.ordinal) {
+            let unread = self.next_ordinal.saturating_sub(first.ordinal);
+            return usize::try_from(unread).map_or(MOST_UNREAD, |unread| unread.min(MOST_UNREAD));
+        }
+        after.take(MOST_UNREAD - 1).count() + 1
     }
 }
 
@@ -182,17 +193,29 @@ pub(crate) fn list(call: &Call, tenant: &mut Tenant) -> Outcome {
     let state = call.query().text("State")?.map(ConversationState::parse).transpose()?;
     let from = day(call.query(), "StartDate", false)?;
     let to = day(call.query(), "EndDate", true)?;
-    let show = |sid: &Sid| {
-        let conversation = service.conversations.get(sid)?;
-        let wanted = state.is_none_or(|state| conversation.state == state)
-            && from.is_none_or(|from| conversation.date_created >= from)
-            && to.is_none_or(|to| conversation.date_created < to);
-        wanted.then(|| conversation.body(&view))
+    let show = |sid: &Sid| Some(service.conversations.get(sid)?.body(&view));
+    let in_state = |sid: &Sid| {
+        let found = service.conversations.get(sid);
+        state.is_none_or(|state| found.is_some_and(|conversation| conversation.state == state))
     };
     let page = if from.is_some() || to.is_some() {
-        page::page(call, &LIST, &service.by_creation, Order::Descending, |(_, sid), ()| show(sid))
+        let edge = |date| (date, Sid::least(prefix::CONVERSATION));
+        let (from, to) = (from.map(edge), to.map(edge));
+        let rows = Rows {
+            all: &service.by_creation,
+            from: from.as_ref().map_or(Unbounded, Included),
+            to: to.as_ref().map_or(Unbounded, Excluded),
+        };
+        page::page_within(call, tenant, &LIST, rows, Order::Descending, |(_, sid), ()| {
+            in_state(sid).then(|| show(sid)).flatten()
+        })
     } else {
-        page::page(call, &LIST, &service.by_activity, Order::Descending, |_, sid| show(sid))
+        let none = BTreeMap::new();
+        let rows = match state {
+            None => &service.by_activity,
+            Some(state) => service.by_state.get(&state).unwrap_or(&none),
+        };
+        page::page(call, tenant, &LIST, rows, Order::Descending, |_, sid| show(sid))
     };
     page.map(Answer::Ok)
 }
@@ -212,13 +235,18 @@ fn day(query: &Form, name: &str, end: bool) -> Result<Option<DateTime<Utc>>, Ref
 /// `POST /Conversations`
 pub(crate) fn create(call: &Call, tenant: &mut Tenant) -> Outcome {
     let service_sid = call.service_sid(tenant)?;
-    let changes = Changes::read(call.form())?;
-    if changes.state == Some(ConversationState::Closed) {
-        return Err(error::INITIALLY_CLOSED);
-    }
+    let changes = Changes::of_new(call, tenant)?;
     let conversation_sid = add(tenant, service_sid, call.origin(), changes)?;
     let place = Place { service_sid, conversation_sid };
     Ok(Answer::Created(tenant.conversation(place)?.body(&call.view(tenant))))
+}
+
+/// What a pre-webhook may change of a conversation, checked as if the originator had sent it.
+fn amended(amendment: &Amendment) -> Result<(), Refusal> {
+    match &amendment.friendly_name {
+        Some(name) if name.chars().count() > MOST_NAME => Err(error::FRIENDLY_NAME_TOO_LONG),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Adds a conversation and tells of it.
@@ -228,11 +256,60 @@ pub(crate) fn add(
     origin: &Origin,
     changes: Changes,
 ) -> Result<Sid, Refusal> {
+    add_for(tenant, service_sid, origin, changes, &Arrival::new())
+}
+
+/// Adds a conversation because a text arrived that belongs to none; `arrival` is what its events say of the text.
+pub(crate) fn add_for(
+    tenant: &mut Tenant,
+    service_sid: Sid,
+    origin: &Origin,
+    changes: Changes,
+    arrival: &Arrival,
+) -> Result<Sid, Refusal> {
+    let mut conversation = draft(tenant, service_sid, origin, changes)?;
+    propose(tenant, &mut conversation, origin, arrival)?;
+    insert(tenant, conversation, origin, arrival)
+}
+
+/// What a conversation's events say of the text it is made for; empty when it is made for none.
+pub(crate) type Arrival = Vec<(&'static str, String)>;
+
+/// Asks the pre-webhooks whether the conversation may be, and under which name.
+///
+/// # Errors
+/// 50056 when one refuses, 50003 when the name one wants is too long.
+pub(crate) fn propose(
+    tenant: &Tenant,
+    conversation: &mut Conversation,
+    origin: &Origin,
+    arrival: &Arrival,
+) -> Result<(), Refusal> {
+    let Conversation { sid, service_sid, .. } = *conversation;
+    let amendment = tenant.ask(origin, "onConversationAdd", service_sid, || {
+        let event = conversation.described(Event::new("onConversationAdd", service_sid, sid));
+        arrival.iter().fold(event, |event, (name, value)| event.with(name, value))
+    })?;
+    amended(&amendment)?;
+    conversation.friendly_name = amendment.friendly_name.or(conversation.friendly_name.take());
+    Ok(())
+}
+
+/// A conversation that is not in its service yet.
+///
+/// # Errors
+/// 50353 when its name is taken.
+pub(crate) fn draft(
+    tenant: &Tenant,
+    service_sid: Sid,
+    origin: &Origin,
+    changes: Changes,
+) -> Result<Conversation, Refusal> {
     let default_timers = tenant.configuration.default_timers();
     let messaging_service_sid = changes
         .messaging_service_sid
         .unwrap_or_else(|| tenant.configuration.default_messaging_service_sid.clone());
-    let service = tenant.service_mut(service_sid)?;
+    let service = tenant.service(service_sid)?;
     if let Some(name) = &changes.unique_name
         && service.unique_names.contains_key(name)
     {
@@ -243,7 +320,7 @@ pub(crate) fn add(
     let mut timers = default_timers;
     timers.change(changes.inactive_timer, changes.closed_timer);
     timers.restart(origin.now);
-    let conversation = Conversation {
+    Ok(Conversation {
         sid,
         service_sid,
         messaging_service_sid,
@@ -259,17 +336,35 @@ pub(crate) fn add(
         participants: Table::default(),
         identities: HashMap::new(),
         non_chat: Vec::new(),
+        projecting: Vec::new(),
+        group: None,
+        populating: changes.populating,
         messages: BTreeMap::new(),
         message_indexes: HashMap::new(),
         next_index: 0,
+        next_ordinal: 0,
+        last_deleted: None,
         webhooks: Table::default(),
         activity: service.next_activity,
-    };
+    })
+}
+
+/// Puts a new conversation into its service and tells of it.
+pub(crate) fn insert(
+    tenant: &mut Tenant,
+    conversation: Conversation,
+    origin: &Origin,
+    arrival: &Arrival,
+) -> Result<Sid, Refusal> {
+    let Conversation { sid, service_sid, .. } = conversation;
+    let service = tenant.service_mut(service_sid)?;
     if let Some(name) = &conversation.unique_name {
         service.unique_names.insert(name.clone(), sid);
     }
     service.by_creation.insert((conversation.date_created, sid), ());
     let event = conversation.own_event("onConversationAdded");
+    let binding = arrival.iter().filter(|(name, _)| name.starts_with("MessagingBinding."));
+    let event = binding.fold(event, |event, (name, value)| event.with(name, value));
     service.conversations.insert(sid, conversation);
     service.bump(sid);
     schedule(tenant, Place { service_sid, conversation_sid: sid });
@@ -286,18 +381,33 @@ pub(crate) fn fetch(call: &Call, tenant: &mut Tenant) -> Outcome {
 /// `POST /Conversations/{conversation}`
 pub(crate) fn update(call: &Call, tenant: &mut Tenant) -> Outcome {
     let place = find(call, tenant)?;
-    let changes = Changes::read(call.form())?;
+    let mut changes = Changes::read(call.form(), tenant)?;
     let origin = call.origin();
+    let conversation = tenant.conversation(place)?;
+    conversation.still_open()?;
+    if changes.state == Some(ConversationState::Initializing)
+        && conversation.state != ConversationState::Initializing
+    {
+        return Err(error::STATE_INVALID);
+    }
+    if let Some(name) = &changes.unique_name
+        && tenant
+            .service(place.service_sid)?
+            .unique_names
+            .get(name)
+            .is_some_and(|sid| *sid != conversation.sid)
+    {
+        return Err(error::UNIQUE_NAME_EXISTS);
+    }
+    let amendment = tenant.ask(origin, "onConversationUpdate", place.service_sid, || {
+        conversation.proposal(call.form(), &changes, origin.now)
+    })?;
+    amended(&amendment)?;
+    changes.friendly_name = amendment.friendly_name.or(changes.friendly_name);
+
     let service = tenant.service_mut(place.service_sid)?;
     let conversation = service.conversations.get_mut(&place.conversation_sid).ok_or(error::NOT_FOUND)?;
-    conversation.still_open()?;
-
     if call.form().has("UniqueName") && changes.unique_name != conversation.unique_name {
-        if let Some(name) = &changes.unique_name
-            && service.unique_names.contains_key(name)
-        {
-            return Err(error::UNIQUE_NAME_EXISTS);
-        }
         if let Some(old) = conversation.unique_name.take() {
             service.unique_names.remove(&old);
         }
@@ -341,97 +451,35 @@ pub(crate) fn update(call: &Call, tenant: &mut Tenant) -> Outcome {
 pub(crate) fn delete(call: &Call, tenant: &mut Tenant) -> Outcome {
     let place = find(call, tenant)?;
     let origin = call.origin();
+    let conversation = tenant.conversation(place)?;
+    tenant.ask(origin, "onConversationRemove", place.service_sid, || {
+        conversation.own_event("onConversationRemove")
+    })?;
     release_bindings(tenant, place)?;
+    let media_goes = tenant.switches.media_deleted_with_conversation;
     let service = tenant.service_mut(place.service_sid)?;
     let Some(conversation) = service.conversations.remove(&place.conversation_sid) else {
         return Err(call.not_found());
     };
-    service.by_activity.remove(&conversation.activity);
+    service.forget_activity(&conversation);
     service.by_creation.remove(&(conversation.date_created, conversation.sid));
     if let Some(name) = &conversation.unique_name {
         service.unique_names.remove(name);
     }
     for participant in conversation.participants.values() {
-        service.forget_membership(conversation.sid, participant);
+        service.forget_membership(conversation.sid, conversation.state, participant);
+    }
+    if media_goes {
+        let sent = conversation.messages.values().flat_map(|message| &message.media);
+        sent.for_each(|attachment| drop(service.media.remove(&attachment.sid)));
     }
     let event = conversation.own_event("onConversationRemoved").with_date("DateRemoved", origin.now);
     if let Some(deadline) = conversation.timers.scheduled {
         tenant.deadlines.remove(&(deadline, place));
     }
+    groups::forget(tenant, place, conversation.group);
     tenant.tell(origin, &event);
     Ok(Answer::Deleted)
-}
-
-/// Moves the conversation to `state` and tells of it. Closing frees its (address, proxy address) pairs.
-pub(crate) fn enter_state(
-    tenant: &mut Tenant,
-    place: Place,
-    origin: &Origin,
-    state: ConversationState,
-    reason: &'static str,
-) -> Result<(), Refusal> {
-    let conversation = tenant.conversation_mut(place)?;
-    if conversation.state == state {
-        return Ok(());
-    }
-    let from = std::mem::replace(&mut conversation.state, state);
-    conversation.date_updated = origin.now;
-    let event = conversation
-        .event("onConversationStateUpdated", None)
-        .with("MessagingServiceSid", &conversation.messaging_service_sid)
-        .with_date("StateUpdated", origin.now)
-        .with("StateFrom", from.as_str())
-        .with("StateTo", state.as_str())
-        .with("Reason", reason);
-    if state == ConversationState::Closed {
-        release_bindings(tenant, place)?;
-    }
-    schedule(tenant, place);
-    tenant.tell(origin, &event);
-    Ok(())
-}
-
-/// Puts the conversation's next end of a timer into the account's calendar.
-pub(crate) fn schedule(tenant: &mut Tenant, place: Place) {
-    let Ok(conversation) = tenant.conversation_mut(place) else { return };
-    let next = match conversation.state {
-        ConversationState::Active => conversation.timers.next_deadline(),
-        ConversationState::Inactive => conversation.timers.date_closed(),
-        ConversationState::Initializing | ConversationState::Closed => None,
-    };
-    let before = std::mem::replace(&mut conversation.timers.scheduled, next);
-    if let Some(before) = before {
-        tenant.deadlines.remove(&(before, place));
-    }
-    if let Some(next) = next {
-        tenant.deadlines.insert((next, place));
-    }
-}
-
-/// A timer of the conversation ended at `deadline`.
-pub(crate) fn end_timer(tenant: &mut Tenant, place: Place, deadline: DateTime<Utc>) {
-    let Ok(conversation) = tenant.conversation(place) else { return };
-    let state = if conversation.timers.date_closed().is_some_and(|closed| closed <= deadline) {
-        ConversationState::Closed
-    } else {
-        ConversationState::Inactive
-    };
-    // The conversation was there a line above, which is all that can fail here.
-    let _ = enter_state(tenant, place, &Origin::timer(deadline), state, "TIMER");
-}
-
-fn release_bindings(tenant: &mut Tenant, place: Place) -> Result<(), Refusal> {
-    let Tenant { services, bindings, .. } = tenant;
-    let conversation = services
-        .get(place.service_sid)
-        .and_then(|service| service.conversations.get(&place.conversation_sid))
-        .ok_or(error::NOT_FOUND)?;
-    for pair in conversation.participants.values().filter_map(Participant::pair) {
-        if bindings.get(&pair) == Some(&place) {
-            bindings.remove(&pair);
-        }
-    }
-    Ok(())
 }
 
 /// The parameters of create and update.
@@ -447,19 +495,36 @@ pub(crate) struct Changes {
     pub(crate) email: Option<(String, Option<String>)>,
     pub(crate) date_created: Option<DateTime<Utc>>,
     pub(crate) date_updated: Option<DateTime<Utc>>,
+    pub(crate) populating: Option<Populating>,
 }
 
 impl Changes {
-    fn read(form: &Form) -> Result<Self, Refusal> {
+    /// The parameters of a conversation that is to be made.
+    ///
+    /// # Errors
+    /// 50384 when it is to be closed from the start, 50382 when timers need a state, and as [`Changes::read`].
+    pub(crate) fn of_new(call: &Call, tenant: &Tenant) -> Result<Self, Refusal> {
+        let changes = Self::read(call.form(), tenant)?;
+        let timed = changes.inactive_timer.is_some() || changes.closed_timer.is_some();
+        if timed && changes.state.is_none() && tenant.switches.timers_need_state {
+            return Err(error::TIMER_WITHOUT_STATE);
+        }
+        if changes.state == Some(ConversationState::Closed) {
+            return Err(error::INITIALLY_CLOSED);
+        }
+        Ok(changes)
+    }
+
+    fn read(form: &Form, tenant: &Tenant) -> Result<Self, Refusal> {
         let friendly_name = form.text_up_to("FriendlyName", MOST_NAME, error::FRIENDLY_NAME_TOO_LONG)?;
         let unique_name = form
-            .text_up_to("UniqueName", MOST_NAME, error::UNIQUE_NAME_TOO_LONG)?
+            .text_up_to("UniqueName", tenant.switches.most_unique_name, error::UNIQUE_NAME_TOO_LONG)?
             .filter(|name| !name.is_empty());
         if unique_name.is_some_and(|name| Sid::parse(prefix::CONVERSATION, name).is_some()) {
             return Err(error::UNIQUE_NAME_LIKE_A_SID);
         }
         let messaging_service_sid = form.text("MessagingServiceSid")?;
-        if messaging_service_sid.is_some_and(|sid| Sid::parse("MG", sid).is_none()) {
+        if messaging_service_sid.is_some_and(|sid| Sid::parse(prefix::MESSAGING_SERVICE, sid).is_none()) {
             return Err(error::MESSAGING_SERVICE_INVALID);
         }
         let (inactive_timer, closed_timer) = Timers::read(form)?;
@@ -476,6 +541,7 @@ impl Changes {
             email: form.text("Bindings.Email.Address")?.map(|address| (address.to_owned(), email_name)),
             date_created,
             date_updated,
+            populating: None,
         })
     }
 }

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::mock::clock::in_media;
@@ -19,16 +19,13 @@ use crate::mock::sid::{Sid, prefix};
 use crate::mock::signature::{constant_time_eq, sign_download};
 use crate::mock::state::{Service, State, Tenant};
 
-/// How long a temporary address works. Twilio does not say; short, so that nobody keeps one.
-const TEMPORARY_FOR: TimeDelta = TimeDelta::minutes(5);
-
 const MOST_FILENAME: usize = 256;
 
 /// Most media in one MediaSet request.
 const MOST_IN_A_SET: usize = 100;
 
 /// One uploaded file.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Media {
     sid: Sid,
     service_sid: Sid,
@@ -36,6 +33,7 @@ pub(crate) struct Media {
     filename: Option<String>,
     category: String,
     author: String,
+    #[serde(with = "crate::mock::snapshot::as_base64")]
     bytes: Bytes,
     /// The conversation and message it was sent with; once is all.
     pub(crate) attached_to: Option<(Sid, Sid)>,
@@ -44,9 +42,9 @@ pub(crate) struct Media {
 }
 
 /// What a message says about its media.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Attachment {
-    sid: Sid,
+    pub(crate) sid: Sid,
     size: usize,
     content_type: String,
     filename: Option<String>,
@@ -98,8 +96,6 @@ impl Media {
 
     fn body(&self, call: &Call, tenant: &Tenant) -> Value {
         let url = format!("/v1/Services/{}/Media/{}", self.service_sid, self.sid);
-        let expires = (call.origin().now + TEMPORARY_FOR).timestamp();
-        let signature = sign_download(&tenant.auth_token, self.sid, expires);
         json!({
             "sid": self.sid,
             "service_sid": self.service_sid,
@@ -116,15 +112,21 @@ impl Media {
             "is_multipart_upstream": false,
             "links": {
                 "content": format!("{url}/Content"),
-                "content_direct_temporary": format!(
-                    "{}/media/{}?Expires={expires}&Signature={signature}&Key-Pair-Id=MOCK",
-                    call.base(),
-                    self.sid
-                ),
+                "content_direct_temporary":
+                    temporary_url(call.base(), tenant, self.sid, call.origin().now),
             },
             "url": url,
         })
     }
+}
+
+/// An address of the file that needs no credentials, for a while. Its key names the account that signed it.
+pub(crate) fn temporary_url(base: &str, tenant: &Tenant, sid: Sid, now: DateTime<Utc>) -> String {
+    let lifetime = TimeDelta::seconds(i64::from(tenant.switches.media_address_seconds));
+    let expires = (now + lifetime).timestamp();
+    let signature = sign_download(&tenant.auth_token, sid, expires);
+    let account_sid = tenant.account_sid;
+    format!("{base}/media/{sid}?Expires={expires}&Signature={signature}&Key-Pair-Id={account_sid}")
 }
 
 impl Service {
@@ -175,7 +177,7 @@ pub(crate) fn upload(call: &Call, tenant: &mut Tenant) -> Outcome {
         content_type: call.header(CONTENT_TYPE).unwrap_or("application/octet-stream").to_owned(),
         filename,
         category: category.to_owned(),
-        author: "system".to_owned(),
+        author: call.identity().unwrap_or("system").to_owned(),
         bytes: call.body().clone(),
     };
     let service = tenant.service_mut(service_sid)?;
@@ -236,6 +238,8 @@ pub(crate) fn set(call: &Call, tenant: &mut Tenant) -> Outcome {
 pub(crate) struct Signed {
     expires: Option<i64>,
     signature: Option<String>,
+    #[serde(rename = "Key-Pair-Id")]
+    key_pair_id: Option<String>,
 }
 
 /// `GET /media/{media}?Expires=…&Signature=…`: no credentials, 403 when expired or not signed by the mock.
@@ -245,11 +249,14 @@ pub(crate) async fn download(
     signed: Result<Query<Signed>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     let Some(sid) = Sid::parse(prefix::MEDIA, &text) else { return StatusCode::FORBIDDEN.into_response() };
-    let Ok(Query(Signed { expires: Some(expires), signature: Some(signature) })) = signed else {
+    let Ok(Query(Signed { expires: Some(expires), signature: Some(signature), key_pair_id: Some(key) })) =
+        signed
+    else {
         return StatusCode::FORBIDDEN.into_response();
     };
-    let now = state.clock().now().timestamp();
-    let found = state.change(&state.first_tenant(), |tenant| {
+    let Some(account) = state.account(&key) else { return StatusCode::FORBIDDEN.into_response() };
+    let now = account.clock().now().timestamp();
+    let found = account.look(|tenant| {
         let genuine = constant_time_eq(&signature, &sign_download(&tenant.auth_token, sid, expires));
         if !genuine || now > expires {
             return None;

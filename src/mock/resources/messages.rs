@@ -3,19 +3,24 @@
 //! Source: <https://www.twilio.com/docs/conversations/api/conversation-message-resource>
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::mock::clock::in_rest;
 use crate::mock::error::{self, Refusal};
-use crate::mock::event::{Event, Origin};
+use crate::mock::event::{Amendment, Event, Origin};
 use crate::mock::exchange::{Answer, Call, Outcome};
-use crate::mock::form::Form;
+use crate::mock::form::{Form, check_attributes};
 use crate::mock::page::{self, List, Order};
-use crate::mock::resources::conversations::{self, Conversation, ConversationState, find};
+use crate::mock::phones;
+use crate::mock::resources::binding::Binding;
+use crate::mock::resources::content;
+use crate::mock::resources::conversations::{Conversation, find};
 use crate::mock::resources::media::Attachment;
 use crate::mock::resources::receipts::{self, Receipt};
+use crate::mock::resources::states::{ConversationState, enter_state, schedule};
 use crate::mock::sid::{Sid, prefix};
-use crate::mock::state::{Place, Tenant};
+use crate::mock::state::{Place, Service, Tenant};
 use crate::mock::table::Table;
 use crate::mock::view::View;
 
@@ -30,11 +35,16 @@ const MOST_ATTRIBUTES: usize = 4 * 1024;
 
 const MOST_AUTHOR: usize = 256;
 
+/// Most characters of the subject of an e-mail, which is taken and never shown again.
+const MOST_SUBJECT: usize = 256;
+
 /// One message.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Message {
     pub(crate) sid: Sid,
     pub(crate) index: u64,
+    /// How many messages there were in the conversation before it.
+    pub(crate) ordinal: u64,
     pub(crate) author: String,
     pub(crate) body: Option<String>,
     pub(crate) media: Vec<Attachment>,
@@ -44,12 +54,13 @@ pub(crate) struct Message {
     pub(crate) date_created: DateTime<Utc>,
     pub(crate) date_updated: DateTime<Utc>,
     /// One for every participant who is not on chat.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
     pub(crate) receipts: Table<Receipt>,
 }
 
 impl Message {
     /// The resource as `view` sees it.
-    pub(crate) fn body(&self, view: &View, conversation_sid: Sid) -> Value {
+    pub(crate) fn body(&self, view: &View, tenant: &Tenant, conversation_sid: Sid) -> Value {
         let url = format!("{}/Conversations/{conversation_sid}/Messages/{}", view.root(), self.sid);
         let media: Vec<Value> = self.media.iter().map(Attachment::body).collect();
         view.scoped(json!({
@@ -64,7 +75,7 @@ impl Message {
             "participant_sid": self.participant_sid,
             "date_created": in_rest(self.date_created),
             "date_updated": in_rest(self.date_updated),
-            "delivery": receipts::summary(&self.receipts),
+            "delivery": receipts::summary(&self.receipts, tenant.switches.delivery_on_chat),
             "content_sid": self.content_sid,
             "links": {
                 "delivery_receipts": format!("{url}/Receipts"),
@@ -74,7 +85,8 @@ impl Message {
         }))
     }
 
-    fn event(&self, kind: &'static str, conversation: &Conversation) -> Event {
+    /// An event about the message.
+    pub(crate) fn event(&self, kind: &'static str, conversation: &Conversation) -> Event {
         let media: Vec<Value> = self.media.iter().map(Attachment::webhook_body).collect();
         conversation
             .event(kind, self.body.as_deref())
@@ -90,8 +102,42 @@ impl Message {
     }
 }
 
+/// A message as a pre-webhook is told of it before it is there.
+fn proposal(conversation: &Conversation, service: &Service, new: &NewMessage) -> Event {
+    let media: Vec<Value> = new
+        .media
+        .iter()
+        .filter_map(|sid| service.media.get(sid))
+        .map(|media| media.attachment().webhook_body())
+        .collect();
+    conversation
+        .event("onMessageAdd", None)
+        .with("Author", &new.author)
+        .with_some("ParticipantSid", participant_of(conversation, &new.author))
+        .with_some("Body", new.body.as_ref())
+        .with("Attributes", new.attributes.as_deref().unwrap_or("{}"))
+        .with_some("Media", (!media.is_empty()).then_some(Value::Array(media)))
+}
+
+/// What a pre-webhook may change of a message, checked as if the originator had sent it.
+fn amended(conversation: &Conversation, amendment: &Amendment) -> Result<(), Refusal> {
+    if let Some(body) = &amendment.body {
+        if body.is_empty() {
+            return Err(error::BODY_MISSING);
+        }
+        check_body(conversation, body)?;
+    }
+    if let Some(author) = &amendment.author {
+        if author.chars().count() > MOST_AUTHOR {
+            return Err(error::AUTHOR_TOO_LONG);
+        }
+        conversation.group_takes_message_of(author)?;
+    }
+    amendment.attributes.as_deref().map_or(Ok(()), |text| check_attributes(text, MOST_ATTRIBUTES))
+}
+
 /// A message to be added.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct NewMessage {
     pub(crate) author: String,
     pub(crate) body: Option<String>,
@@ -105,10 +151,8 @@ pub(crate) struct NewMessage {
 impl NewMessage {
     fn read(form: &Form) -> Result<Self, Refusal> {
         let author = author(form)?.unwrap_or("system");
-        let content_sid = form.text("ContentSid")?.filter(|text| !text.is_empty());
-        if content_sid.is_some_and(|text| Sid::parse("HX", text).is_none()) {
-            return Err(error::CONTENT_SID_INVALID);
-        }
+        let content_sid = content::read(form)?;
+        check_subject(form)?;
         let media = match form.text("MediaSid")?.filter(|text| !text.is_empty()) {
             Some(text) => Some(Sid::parse(prefix::MEDIA, text).ok_or(error::MEDIA_SID_INVALID)?),
             None => None,
@@ -133,6 +177,11 @@ fn author(form: &Form) -> Result<Option<&str>, Refusal> {
     Ok(form.text_up_to("Author", MOST_AUTHOR, error::AUTHOR_TOO_LONG)?.filter(|author| !author.is_empty()))
 }
 
+fn check_subject(form: &Form) -> Result<(), Refusal> {
+    let too_long = Refusal::invalid_parameter("Subject", "is too long");
+    form.text_up_to("Subject", MOST_SUBJECT, too_long).map(drop)
+}
+
 fn check_body(conversation: &Conversation, body: &str) -> Result<(), Refusal> {
     let too_long_for_sms = !conversation.non_chat.is_empty() && body.chars().count() > MOST_SMS_CHARACTERS;
     if body.len() > MOST_BODY_BYTES || too_long_for_sms { Err(error::BODY_TOO_LONG) } else { Ok(()) }
@@ -140,15 +189,13 @@ fn check_body(conversation: &Conversation, body: &str) -> Result<(), Refusal> {
 
 /// The participant whose identity or address the author is.
 fn participant_of(conversation: &Conversation, author: &str) -> Option<Sid> {
-    conversation.identities.get(author).copied().or_else(|| {
-        conversation.non_chat.iter().copied().find(|sid| {
-            conversation
-                .participants
-                .get(*sid)
-                .and_then(|participant| participant.binding.as_ref())
-                .is_some_and(|binding| binding.address.as_deref().is_some_and(|address| address == author))
+    let by_address = || {
+        conversation.non_chat.iter().chain(&conversation.projecting).copied().find(|sid| {
+            let binding = conversation.participants.get(*sid).and_then(|found| found.binding.as_ref());
+            binding.and_then(Binding::own_address) == Some(author)
         })
-    })
+    };
+    conversation.identities.get(author).copied().or_else(by_address)
 }
 
 /// The message a path names.
@@ -164,14 +211,14 @@ pub(crate) fn find_message(call: &Call, tenant: &Tenant) -> Result<(Place, u64),
 pub(crate) fn list(call: &Call, tenant: &mut Tenant) -> Outcome {
     const LIST: List = List { key: "messages", size: 50, most: 100, filters: &["Order"] };
     let conversation = tenant.conversation(find(call, tenant)?)?;
-    let order = match call.query().text("Order")?.map(str::to_ascii_lowercase).as_deref() {
+    let order = match call.query().lowercase("Order")?.as_deref() {
         None | Some("asc") => Order::Ascending,
         Some("desc") => Order::Descending,
         Some(_) => return Err(Refusal::invalid_parameter("Order", "is neither asc nor desc")),
     };
     let view = call.view(tenant);
-    page::page(call, &LIST, &conversation.messages, order, |_, message| {
-        Some(message.body(&view, conversation.sid))
+    page::page(call, tenant, &LIST, &conversation.messages, order, |_, message| {
+        Some(message.body(&view, tenant, conversation.sid))
     })
     .map(Answer::Ok)
 }
@@ -186,7 +233,7 @@ pub(crate) fn create(call: &Call, tenant: &mut Tenant) -> Outcome {
 
 fn shown(call: &Call, tenant: &Tenant, place: Place, index: u64) -> Result<Value, Refusal> {
     let message = tenant.conversation(place)?.messages.get(&index).ok_or_else(|| call.not_found())?;
-    Ok(message.body(&call.view(tenant), place.conversation_sid))
+    Ok(message.body(&call.view(tenant), tenant, place.conversation_sid))
 }
 
 /// Adds a message, wakes an inactive conversation, and tells of both. Returns the message's index.
@@ -194,11 +241,15 @@ pub(crate) fn add(
     tenant: &mut Tenant,
     place: Place,
     origin: &Origin,
-    new: NewMessage,
+    mut new: NewMessage,
 ) -> Result<u64, Refusal> {
     let service = tenant.service(place.service_sid)?;
     let conversation = tenant.conversation(place)?;
     conversation.still_open()?;
+    if conversation.state == ConversationState::Initializing {
+        return Err(error::CONVERSATION_INITIALIZING);
+    }
+    conversation.group_takes_message_of(&new.author)?;
     match &new.body {
         Some(body) => check_body(conversation, body)?,
         None if new.media.is_empty() && new.content_sid.is_none() => return Err(error::BODY_MISSING),
@@ -210,6 +261,12 @@ pub(crate) fn add(
             return Err(error::MEDIA_ALREADY_SENT);
         }
     }
+    let amendment =
+        tenant.ask(origin, "onMessageAdd", service.sid, || proposal(conversation, service, &new))?;
+    amended(conversation, &amendment)?;
+    new.body = amendment.body.or(new.body);
+    new.author = amendment.author.unwrap_or(new.author);
+    new.attributes = amendment.attributes.or(new.attributes);
     let was_inactive = conversation.state == ConversationState::Inactive;
 
     let sid = Sid::random(prefix::MESSAGE);
@@ -229,6 +286,7 @@ pub(crate) fn add(
     let message = Message {
         sid,
         index,
+        ordinal: conversation.next_ordinal,
         body: new.body,
         media: attachments,
         attributes: new.attributes.unwrap_or_else(|| "{}".to_owned()),
@@ -243,12 +301,14 @@ pub(crate) fn add(
     conversation.message_indexes.insert(sid, index);
     conversation.messages.insert(index, message);
     conversation.next_index += 1;
+    conversation.next_ordinal += 1;
     conversation.timers.restart(origin.now);
     tenant.tell(origin, &event);
+    phones::text(tenant, place, index);
     if was_inactive {
-        conversations::enter_state(tenant, place, origin, ConversationState::Active, "EVENT")?;
+        enter_state(tenant, place, origin, ConversationState::Active, "EVENT")?;
     }
-    conversations::schedule(tenant, place);
+    schedule(tenant, place);
     Ok(index)
 }
 
@@ -266,19 +326,46 @@ pub(crate) fn update(call: &Call, tenant: &mut Tenant) -> Outcome {
     let body = form.text("Body")?.map(str::to_owned);
     let attributes = form.attributes(MOST_ATTRIBUTES)?;
     let (date_created, date_updated) = form.dates()?;
+    check_subject(form)?;
 
-    let conversation = tenant.conversation_mut(place)?;
+    let conversation = tenant.conversation(place)?;
     conversation.still_open()?;
+    if let Some(author) = &author {
+        conversation.group_takes_message_of(author)?;
+    }
     if let Some(body) = &body {
         check_body(conversation, body)?;
     }
-    let participant_sid = author.as_deref().map(|author| participant_of(conversation, author));
-    let message = conversation.messages.get_mut(&index).ok_or_else(|| call.not_found())?;
-    match body {
+    let message = conversation.messages.get(&index).ok_or_else(|| call.not_found())?;
+    match &body {
         Some(_) if !message.media.is_empty() => return Err(error::MEDIA_MESSAGE_BODY_FIXED),
         Some(body) if body.is_empty() => return Err(error::BODY_MISSING),
-        Some(body) => message.body = Some(body),
-        None => {}
+        Some(_) | None => {}
+    }
+    let amendment = tenant.ask(call.origin(), "onMessageUpdate", place.service_sid, || {
+        let proposed = Message {
+            author: author.clone().unwrap_or_else(|| message.author.clone()),
+            body: body.clone().or_else(|| message.body.clone()),
+            attributes: attributes.clone().unwrap_or_else(|| message.attributes.clone()),
+            date_updated: call.origin().now,
+            ..message.clone()
+        };
+        proposed.event("onMessageUpdate", conversation).with_date("DateUpdated", proposed.date_updated)
+    })?;
+    amended(conversation, &amendment)?;
+    if amendment.body.is_some() && !message.media.is_empty() {
+        return Err(error::MEDIA_MESSAGE_BODY_FIXED);
+    }
+    let (author, body) = (amendment.author.or(author), amendment.body.or(body));
+    let attributes = amendment.attributes.or(attributes);
+
+    let index_used = tenant.switches.index_gaps;
+    let conversation = tenant.conversation_mut(place)?;
+    conversation.next_index += u64::from(index_used);
+    let participant_sid = author.as_deref().map(|author| participant_of(conversation, author));
+    let message = conversation.messages.get_mut(&index).ok_or_else(|| call.not_found())?;
+    if body.is_some() {
+        message.body = body;
     }
     if let (Some(author), Some(participant_sid)) = (author, participant_sid) {
         message.author = author;
@@ -301,10 +388,18 @@ pub(crate) fn update(call: &Call, tenant: &mut Tenant) -> Outcome {
 pub(crate) fn delete(call: &Call, tenant: &mut Tenant) -> Outcome {
     let (place, index) = find_message(call, tenant)?;
     let now = call.origin().now;
-    let conversation = tenant.conversation_mut(place)?;
+    let conversation = tenant.conversation(place)?;
     conversation.still_open()?;
+    let message = conversation.messages.get(&index).ok_or_else(|| call.not_found())?;
+    tenant.ask(call.origin(), "onMessageRemove", place.service_sid, || {
+        message.event("onMessageRemove", conversation).with_date("DateUpdated", message.date_updated)
+    })?;
+    let index_used = tenant.switches.index_gaps;
+    let conversation = tenant.conversation_mut(place)?;
+    conversation.next_index += u64::from(index_used);
     let message = conversation.messages.remove(&index).ok_or_else(|| call.not_found())?;
     conversation.message_indexes.remove(&message.sid);
+    conversation.last_deleted = conversation.last_deleted.max(Some(message.ordinal));
     let event = message
         .event("onMessageRemoved", conversation)
         .with_date("DateUpdated", now)

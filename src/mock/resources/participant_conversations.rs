@@ -9,6 +9,7 @@ use crate::mock::error;
 use crate::mock::exchange::{Answer, Call, Outcome};
 use crate::mock::page::{self, List, Order};
 use crate::mock::resources::binding::Binding;
+use crate::mock::resources::roster::Memberships;
 use crate::mock::sid::Sid;
 use crate::mock::state::{Service, Tenant};
 use crate::mock::view::View;
@@ -16,6 +17,9 @@ use crate::mock::view::View;
 fn body(view: &View, service: &Service, conversation_sid: Sid, participant_sid: Sid) -> Option<Value> {
     let conversation = service.conversations.get(&conversation_sid)?;
     let participant = conversation.participants.get(participant_sid)?;
+    if service.lag.hides(participant_sid) {
+        return None;
+    }
     let user_sid = participant.identity.as_ref().and_then(|identity| service.identities.get(identity));
     let url = format!("{}/Conversations/{conversation_sid}", view.root());
     Some(json!({
@@ -49,15 +53,15 @@ pub(crate) fn list(call: &Call, tenant: &mut Tenant) -> Outcome {
     let page = match (call.query().text("Identity")?, call.query().text("Address")?) {
         (Some(identity), None) => {
             let none = std::collections::BTreeMap::new();
-            let memberships = service.memberships.get(identity).unwrap_or(&none);
-            page::page(call, &LIST, memberships, Order::Ascending, |conversation, participant| {
+            let memberships = service.memberships.get(identity).map_or(&none, Memberships::rows);
+            page::page(call, tenant, &LIST, memberships, Order::Ascending, |conversation, participant| {
                 body(&view, service, *conversation, *participant)
             })
         }
         (None, Some(address)) => {
             let none = std::collections::BTreeMap::new();
             let places = service.addresses.get(address).unwrap_or(&none);
-            page::page(call, &LIST, places, Order::Ascending, |(conversation, participant), ()| {
+            page::page(call, tenant, &LIST, places, Order::Ascending, |(conversation, participant), ()| {
                 body(&view, service, *conversation, *participant)
             })
         }

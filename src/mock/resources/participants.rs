@@ -1,9 +1,10 @@
 //! Participants: people by identity, phones by address; who may be added to what.
 //!
-//! Group MMS is known as far as single participants go; counting its bindings and telling equal groups apart is not done.
+//! What is particular to group texts is in `groups.rs`.
 //! Source: <https://www.twilio.com/docs/conversations/api/conversation-participant-resource>
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::mock::clock::in_rest;
@@ -13,8 +14,9 @@ use crate::mock::exchange::{Answer, Call, Outcome};
 use crate::mock::form::Form;
 use crate::mock::page::{self, List, Order};
 use crate::mock::resources::binding::Binding;
-use crate::mock::resources::conversations::{Conversation, ConversationState, find};
-use crate::mock::resources::users;
+use crate::mock::resources::conversations::{Conversation, find};
+use crate::mock::resources::roles::RoleType;
+use crate::mock::resources::{groups, users};
 use crate::mock::sid::{Sid, prefix};
 use crate::mock::state::{Place, Service, Tenant};
 use crate::mock::view::View;
@@ -30,7 +32,7 @@ const MOST_NON_CHAT: usize = 50;
 const MOST_CONVERSATIONS: usize = 1000;
 
 /// One participant.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Participant {
     pub(crate) sid: Sid,
     pub(crate) identity: Option<String>,
@@ -45,6 +47,28 @@ pub(crate) struct Participant {
 }
 
 impl Participant {
+    /// A participant as `new` describes them; the role is the service's default one unless they bring their own.
+    fn new(new: NewParticipant, default_role: Sid, now: DateTime<Utc>) -> Self {
+        // A phone in a group text has no role; everybody else has one.
+        let has_role = new
+            .binding
+            .as_ref()
+            .is_none_or(|binding| binding.proxy_address.is_some() || binding.projected_address.is_some());
+        let date_created = new.date_created.unwrap_or(now);
+        Self {
+            sid: Sid::random(prefix::PARTICIPANT),
+            identity: new.identity,
+            binding: new.binding,
+            attributes: new.attributes.unwrap_or_else(|| "{}".to_owned()),
+            role_sid: new.role_sid.or(has_role.then_some(default_role)),
+            date_created,
+            date_updated: new.date_updated.unwrap_or(date_created),
+            last_read_message_index: None,
+            last_read_timestamp: None,
+            muted: false,
+        }
+    }
+
     /// The (address, proxy address) pair that routes incoming messages here.
     pub(crate) fn pair(&self) -> Option<(String, String)> {
         let binding = self.binding.as_ref()?;
@@ -85,14 +109,25 @@ impl Participant {
         }
     }
 
+    /// Somebody read a message on their phone. WhatsApp tells, and only there the horizon moves by itself.
+    pub(crate) fn has_read(&mut self, index: u64, now: DateTime<Utc>) {
+        if self.channel() == "whatsapp" && self.last_read_message_index.is_none_or(|read| read < index) {
+            self.last_read_message_index = Some(index);
+            self.last_read_timestamp = Some(now);
+        }
+    }
+
     fn event(&self, kind: &'static str, conversation: &Conversation) -> Event {
-        let mut event = conversation
+        let event = conversation
             .event(kind, None)
             .with("ParticipantSid", self.sid)
-            .with_date("DateCreated", self.date_created)
-            .with_some("Identity", self.identity.as_ref())
-            .with("Attributes", &self.attributes)
-            .with(
+            .with_date("DateCreated", self.date_created);
+        self.described(event)
+    }
+
+    fn described(&self, event: Event) -> Event {
+        let mut event =
+            event.with_some("Identity", self.identity.as_ref()).with("Attributes", &self.attributes).with(
                 "MessagingBinding.Type",
                 self.binding.as_ref().map_or("CHAT".to_owned(), Binding::webhook_type),
             );
@@ -134,7 +169,7 @@ impl Horizon {
 }
 
 /// Someone to be added.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct NewParticipant {
     pub(crate) identity: Option<String>,
     pub(crate) binding: Option<Binding>,
@@ -145,7 +180,12 @@ pub(crate) struct NewParticipant {
 }
 
 impl NewParticipant {
-    fn read(form: &Form) -> Result<Self, Refusal> {
+    /// The parameters of `POST …/Participants`.
+    ///
+    /// # Errors
+    /// 50204 when they name nobody, 50211 for a phone with an identity, 50411 for one without a number, and what single
+    /// parameters are refused for.
+    pub(crate) fn read(form: &Form) -> Result<Self, Refusal> {
         let identity = identity(form)?;
         let binding = Binding::read(form)?;
         match (&identity, &binding) {
@@ -153,7 +193,10 @@ impl NewParticipant {
             (Some(_), Some(binding)) if binding.address.is_some() || binding.proxy_address.is_some() => {
                 return Err(error::IDENTITY_NOT_ACCEPTABLE);
             }
-            (None, Some(binding)) if binding.address.is_none() => return Err(error::ADDRESS_EMPTY),
+            (None, Some(binding)) if binding.own_address().is_none() => return Err(error::ADDRESS_EMPTY),
+            (_, Some(binding)) if binding.address.is_some() && binding.projected_address.is_some() => {
+                return Err(error::ADDRESS_INVALID);
+            }
             (Some(_), _) | (None, Some(_)) => {}
         }
         let (date_created, date_updated) = form.dates()?;
@@ -199,7 +242,7 @@ pub(crate) fn list(call: &Call, tenant: &mut Tenant) -> Outcome {
     const LIST: List = List { key: "participants", size: 50, most: 100, filters: &[] };
     let conversation = tenant.conversation(find(call, tenant)?)?;
     let view = call.view(tenant);
-    page::page(call, &LIST, conversation.participants.rows(), Order::Ascending, |_, participant| {
+    page::page(call, tenant, &LIST, conversation.participants.rows(), Order::Ascending, |_, participant| {
         Some(participant.body(&view, conversation.sid))
     })
     .map(Answer::Ok)
@@ -219,6 +262,9 @@ fn shown(call: &Call, tenant: &Tenant, place: Place, sid: Sid) -> Result<Value, 
 }
 
 /// Adds a participant, and the user of a new identity, and tells of both.
+///
+/// # Errors
+/// 50377 and 50391 when the conversation takes nobody now, and as [`admit`].
 pub(crate) fn add(
     tenant: &mut Tenant,
     place: Place,
@@ -226,31 +272,110 @@ pub(crate) fn add(
     new: NewParticipant,
 ) -> Result<Sid, Refusal> {
     let conversation = tenant.conversation(place)?;
-    let service = tenant.service(place.service_sid)?;
     conversation.still_open()?;
+    if origin.announced {
+        let service = tenant.service(place.service_sid)?;
+        check(tenant, service, conversation, &new)?;
+        tenant.ask(origin, "onParticipantAdd", place.service_sid, || {
+            let default_role = service.configuration.default_conversation_role_sid;
+            let participant = Participant::new(new.clone(), default_role, origin.now);
+            participant.described(conversation.event("onParticipantAdd", None))
+        })?;
+    }
+    admit(tenant, place, origin, new)
+}
+
+/// [`add`], whatever state the conversation is in, and without a pre-webhook being asked.
+///
+/// # Errors
+/// 50109, 50214, 50412 to 50414, 50409, 50416, 50417, 50422, 50433 and those of group texts.
+pub(crate) fn admit(
+    tenant: &mut Tenant,
+    place: Place,
+    origin: &Origin,
+    new: NewParticipant,
+) -> Result<Sid, Refusal> {
+    let service = tenant.service(place.service_sid)?;
+    check(tenant, service, tenant.conversation(place)?, &new)?;
+    let default_role = service.configuration.default_conversation_role_sid;
+    if let Some(identity) = &new.identity
+        && tenant.switches.users_by_joining
+    {
+        users::ensure(tenant, place.service_sid, identity, origin)?;
+    }
+    let participant = Participant::new(new, default_role, origin.now);
+    let sid = participant.sid;
+    if let Some(pair) = participant.pair() {
+        tenant.bindings.insert(pair, place);
+    }
+    let state = tenant.conversation(place)?.state;
+    let service = tenant.service_mut(place.service_sid)?;
+    service.note_membership(place.conversation_sid, state, &participant);
+    service.hide(participant.sid);
+    let conversation = tenant.conversation_mut(place)?;
+    let event = participant.event("onParticipantAdded", conversation);
+    conversation.enrol(participant);
+    groups::note(tenant, place);
+    tenant.tell(origin, &event);
+    Ok(sid)
+}
+
+/// Refuses newcomers of whom one could not be added to `draft`, a conversation that nobody is in yet. It is as before
+/// afterwards.
+///
+/// # Errors
+/// As [`admit`], and 50435 when they make a group text that is not complete.
+pub(crate) fn rehearse(
+    tenant: &Tenant,
+    draft: &mut Conversation,
+    newcomers: &[NewParticipant],
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
+    let service = tenant.service(draft.service_sid)?;
+    let mut added = Vec::new();
+    let outcome = newcomers.iter().try_for_each(|new| {
+        check(tenant, service, draft, new)?;
+        let participant =
+            Participant::new(new.clone(), service.configuration.default_conversation_role_sid, now);
+        let pair = participant.pair();
+        if pair.is_some() && draft.participants.values().any(|other| other.pair() == pair) {
+            return Err(error::BINDING_IN_USE);
+        }
+        added.push(participant.sid);
+        draft.enrol(participant);
+        Ok(())
+    });
+    let outcome = outcome.and_then(|()| if draft.is_group() { draft.complete_group() } else { Ok(()) });
+    for sid in added {
+        draft.strike(sid);
+    }
+    outcome
+}
+
+/// Whether `new` may be in `conversation`.
+fn check(
+    tenant: &Tenant,
+    service: &Service,
+    conversation: &Conversation,
+    new: &NewParticipant,
+) -> Result<(), Refusal> {
     if let Some(role) = new.role_sid
-        && service.roles.get(role).is_none()
+        && !service.has_role(role, RoleType::Conversation)
     {
         return Err(error::CONVERSATION_ROLE_NOT_FOUND);
     }
     if let Some(identity) = &new.identity {
-        if conversation.identities.contains_key(identity) {
-            return Err(error::PARTICIPANT_EXISTS);
-        }
-        if open_conversations(service, identity) >= MOST_CONVERSATIONS {
-            return Err(error::TOO_MANY_CONVERSATIONS);
-        }
+        check_identity(service, conversation, identity)?;
     }
     if let Some(binding) = &new.binding {
-        let group = conversation.participants.values().any(|participant| {
-            participant.binding.as_ref().is_some_and(|binding| binding.projected_address.is_some())
-        });
-        binding.check(&tenant.numbers, group)?;
-        if let (Some(address), Some(proxy)) = (&binding.address, &binding.proxy_address)
-            && let Some(holder) = tenant.bindings.get(&(address.clone(), proxy.clone()))
-        {
-            return Err(Refusal::binding_in_use(holder.conversation_sid));
-        }
+        binding.check(&tenant.numbers, conversation.takes_plain_phones())?;
+    }
+    groups::check(tenant, conversation, new)?;
+    if let Some(binding) = &new.binding
+        && let (Some(address), Some(proxy)) = (&binding.address, &binding.proxy_address)
+        && let Some(holder) = tenant.bindings.get(&(address.clone(), proxy.clone()))
+    {
+        return Err(Refusal::binding_in_use(holder.conversation_sid));
     }
     if conversation.participants.len() >= MOST_PARTICIPANTS {
         return Err(error::TOO_MANY_PARTICIPANTS);
@@ -258,61 +383,17 @@ pub(crate) fn add(
     if new.identity.is_none() && conversation.non_chat.len() >= MOST_NON_CHAT {
         return Err(error::TOO_MANY_NON_CHAT_PARTICIPANTS);
     }
-
-    // The far side of a group text has no role; everybody else has at least the service's default one.
-    let default_role = new
-        .binding
-        .as_ref()
-        .is_none_or(|binding| binding.proxy_address.is_some() || binding.projected_address.is_some())
-        .then_some(service.configuration.default_conversation_role_sid);
-    if let Some(identity) = &new.identity {
-        users::ensure(tenant, place.service_sid, identity, origin)?;
-    }
-    let date_created = new.date_created.unwrap_or(origin.now);
-    let participant = Participant {
-        sid: Sid::random(prefix::PARTICIPANT),
-        identity: new.identity,
-        binding: new.binding,
-        attributes: new.attributes.unwrap_or_else(|| "{}".to_owned()),
-        role_sid: new.role_sid.or(default_role),
-        date_created,
-        date_updated: new.date_updated.unwrap_or(date_created),
-        last_read_message_index: None,
-        last_read_timestamp: None,
-        muted: false,
-    };
-    let sid = participant.sid;
-    if let Some(pair) = participant.pair() {
-        tenant.bindings.insert(pair, place);
-    }
-    let service = tenant.service_mut(place.service_sid)?;
-    service.note_membership(place.conversation_sid, &participant);
-    let conversation = tenant.conversation_mut(place)?;
-    match &participant.identity {
-        Some(identity) => {
-            conversation.identities.insert(identity.clone(), sid);
-        }
-        None => conversation.non_chat.push(sid),
-    }
-    let event = participant.event("onParticipantAdded", conversation);
-    conversation.participants.insert(sid, participant);
-    tenant.tell(origin, &event);
-    Ok(sid)
+    Ok(())
 }
 
-/// How many conversations count towards an identity's limit: closed ones do not.
-fn open_conversations(service: &Service, identity: &str) -> usize {
-    let Some(memberships) = service.memberships.get(identity) else { return 0 };
-    if memberships.len() < MOST_CONVERSATIONS {
-        return memberships.len();
+fn check_identity(service: &Service, conversation: &Conversation, identity: &str) -> Result<(), Refusal> {
+    if conversation.identities.contains_key(identity) {
+        return Err(error::PARTICIPANT_EXISTS);
     }
-    let open = |sid: &&Sid| {
-        service
-            .conversations
-            .get(sid)
-            .is_some_and(|conversation| conversation.state != ConversationState::Closed)
-    };
-    memberships.keys().filter(open).count()
+    if service.memberships.get(identity).is_some_and(|all| all.open() >= MOST_CONVERSATIONS) {
+        return Err(error::TOO_MANY_CONVERSATIONS);
+    }
+    Ok(())
 }
 
 /// `GET …/Participants/{participant}`
@@ -334,38 +415,41 @@ pub(crate) fn update(call: &Call, tenant: &mut Tenant) -> Outcome {
     let proxy_address = form.text("MessagingBinding.ProxyAddress")?;
     let projected_address = form.text("MessagingBinding.ProjectedAddress")?;
 
-    tenant.conversation(place)?.still_open()?;
+    let service = tenant.service(place.service_sid)?;
+    let conversation = tenant.conversation(place)?;
+    conversation.still_open()?;
     if let Some(role) = role_sid
-        && tenant.service(place.service_sid)?.roles.get(role).is_none()
+        && !service.has_role(role, RoleType::Conversation)
     {
         return Err(error::CONVERSATION_ROLE_NOT_FOUND);
     }
-    let mut participant =
-        tenant.conversation(place)?.participants.get(sid).cloned().ok_or_else(|| call.not_found())?;
+    let old = conversation.participants.get(sid).cloned().ok_or_else(|| call.not_found())?;
+    let mut participant = old.clone();
     if let Some(identity) = new_identity
         && participant.identity.as_deref() != Some(identity)
     {
-        // An identity may be given once, to a participant who has none; it is not taken back or exchanged.
-        return Err(error::IDENTITY_NOT_ADDED);
-    }
-    if let Some(binding) = &mut participant.binding {
-        binding.change(proxy_address, projected_address, &tenant.numbers)?;
-    } else if proxy_address.is_some_and(|address| address != "null") {
-        return Err(error::PROXY_ADDRESS_NOT_ADDED);
-    } else if let Some(projected) = projected_address.filter(|address| *address != "null") {
-        participant.binding = Some(Binding::projecting(projected, &tenant.numbers)?);
-    }
-    let old = tenant.conversation(place)?.participants.get(sid).and_then(Participant::pair);
-    let new = participant.pair();
-    if old != new {
-        if let Some(pair) = &new
-            && let Some(holder) = tenant.bindings.get(pair)
-        {
-            return Err(Refusal::binding_in_use(holder.conversation_sid));
+        // Only a projected address that is nobody's yet may become somebody's. Identities are not exchanged.
+        let free = participant.identity.is_none()
+            && participant.binding.as_ref().is_some_and(|binding| binding.address.is_none());
+        if !free {
+            return Err(error::IDENTITY_NOT_ADDED);
         }
-        old.map(|pair| tenant.bindings.remove(&pair));
-        new.map(|pair| tenant.bindings.insert(pair, place));
+        check_identity(service, conversation, identity)?;
+        participant.identity = Some(identity.to_owned());
     }
+    participant.binding = Binding::changed(old.binding.as_ref(), proxy_address, projected_address)?;
+    if participant.binding.is_none() && participant.identity.is_none() {
+        return Err(error::PROJECTED_ADDRESS_NOT_REMOVED);
+    }
+    if participant.binding != old.binding {
+        groups::check_change(tenant, conversation, &participant)?;
+    }
+    if participant.pair() != old.pair()
+        && let Some(holder) = participant.pair().and_then(|pair| tenant.bindings.get(&pair))
+    {
+        return Err(Refusal::binding_in_use(holder.conversation_sid));
+    }
+
     if let Some(attributes) = attributes {
         participant.attributes = attributes;
     }
@@ -373,34 +457,68 @@ pub(crate) fn update(call: &Call, tenant: &mut Tenant) -> Outcome {
     participant.date_created = date_created.unwrap_or(participant.date_created);
     participant.date_updated = date_updated.unwrap_or(origin.now);
     participant.read_up_to(&horizon, origin.now);
+    let conversation = tenant.conversation(place)?;
+    tenant.ask(origin, "onParticipantUpdate", place.service_sid, || {
+        let event = participant.event("onParticipantUpdate", conversation);
+        event.with_date("DateUpdated", participant.date_updated)
+    })?;
+    if participant.identity != old.identity || participant.binding != old.binding {
+        rebind(tenant, place, &old, &participant, origin)?;
+    }
     let conversation = tenant.conversation_mut(place)?;
     let event = participant
         .event("onParticipantUpdated", conversation)
         .with_date("DateUpdated", participant.date_updated)
         .with_some("LastReadMessageIndex", participant.last_read_message_index);
-    if let Some(kept) = conversation.participants.get_mut(sid) {
-        *kept = participant;
-    }
+    conversation.replace(participant);
+    groups::note(tenant, place);
     tenant.tell(origin, &event);
     Ok(Answer::Ok(shown(call, tenant, place, sid)?))
+}
+
+/// Has whatever is known by identity or address follow a participant's change.
+fn rebind(
+    tenant: &mut Tenant,
+    place: Place,
+    old: &Participant,
+    new: &Participant,
+    origin: &Origin,
+) -> Result<(), Refusal> {
+    old.pair().map(|pair| tenant.bindings.remove(&pair));
+    new.pair().map(|pair| tenant.bindings.insert(pair, place));
+    if let Some(identity) = &new.identity
+        && tenant.switches.users_by_joining
+    {
+        users::ensure(tenant, place.service_sid, identity, origin)?;
+    }
+    let state = tenant.conversation(place)?.state;
+    let service = tenant.service_mut(place.service_sid)?;
+    service.forget_membership(place.conversation_sid, state, old);
+    service.note_membership(place.conversation_sid, state, new);
+    Ok(())
 }
 
 /// `DELETE …/Participants/{participant}`
 pub(crate) fn delete(call: &Call, tenant: &mut Tenant) -> Outcome {
     let (place, sid) = find_participant(call, tenant)?;
+    let conversation = tenant.conversation(place)?;
+    conversation.still_open()?;
+    let participant = conversation.participants.get(sid).ok_or_else(|| call.not_found())?;
+    tenant.ask(call.origin(), "onParticipantRemove", place.service_sid, || {
+        let event = participant.event("onParticipantRemove", conversation);
+        event.with_date("DateUpdated", participant.date_updated)
+    })?;
     remove(tenant, place, sid, call.origin())?;
     Ok(Answer::Deleted)
 }
 
 /// Removes a participant and tells of it. Their messages stay.
 pub(crate) fn remove(tenant: &mut Tenant, place: Place, sid: Sid, origin: &Origin) -> Result<(), Refusal> {
-    let conversation = tenant.conversation_mut(place)?;
+    let conversation = tenant.conversation(place)?;
     conversation.still_open()?;
-    let participant = conversation.participants.remove(sid).ok_or(error::NOT_FOUND)?;
-    conversation.non_chat.retain(|other| *other != sid);
-    if let Some(identity) = &participant.identity {
-        conversation.identities.remove(identity);
-    }
+    let state = conversation.state;
+    let participant = tenant.conversation_mut(place)?.strike(sid).ok_or(error::NOT_FOUND)?;
+    let conversation = tenant.conversation(place)?;
     let event = participant
         .event("onParticipantRemoved", conversation)
         .with_date("DateUpdated", origin.now)
@@ -408,41 +526,8 @@ pub(crate) fn remove(tenant: &mut Tenant, place: Place, sid: Sid, origin: &Origi
     if let Some(pair) = participant.pair() {
         tenant.bindings.remove(&pair);
     }
-    tenant.service_mut(place.service_sid)?.forget_membership(place.conversation_sid, &participant);
+    tenant.service_mut(place.service_sid)?.forget_membership(place.conversation_sid, state, &participant);
+    groups::note(tenant, place);
     tenant.tell(origin, &event);
     Ok(())
-}
-
-impl Service {
-    fn note_membership(&mut self, conversation_sid: Sid, participant: &Participant) {
-        if let Some(identity) = &participant.identity {
-            self.memberships.entry(identity.clone()).or_default().insert(conversation_sid, participant.sid);
-        }
-        if let Some(address) = participant.binding.as_ref().and_then(|binding| binding.address.as_ref()) {
-            self.addresses
-                .entry(address.clone())
-                .or_default()
-                .insert((conversation_sid, participant.sid), ());
-        }
-    }
-
-    /// Takes the participant out of what is known by identity and by address.
-    pub(crate) fn forget_membership(&mut self, conversation_sid: Sid, participant: &Participant) {
-        if let Some(identity) = &participant.identity
-            && let Some(conversations) = self.memberships.get_mut(identity)
-        {
-            conversations.remove(&conversation_sid);
-            if conversations.is_empty() {
-                self.memberships.remove(identity);
-            }
-        }
-        if let Some(address) = participant.binding.as_ref().and_then(|binding| binding.address.as_ref())
-            && let Some(places) = self.addresses.get_mut(address)
-        {
-            places.remove(&(conversation_sid, participant.sid));
-            if places.is_empty() {
-                self.addresses.remove(address);
-            }
-        }
-    }
 }

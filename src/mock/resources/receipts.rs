@@ -4,6 +4,7 @@
 //! Source: <https://www.twilio.com/docs/conversations/delivery-receipts>
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::mock::clock::in_rest;
@@ -19,19 +20,19 @@ use crate::mock::table::Table;
 use crate::mock::view::View;
 
 /// The latest word on one message and one participant.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Receipt {
     sid: Sid,
-    participant_sid: Sid,
-    channel_message_sid: Sid,
-    status: DeliveryStatus,
-    error_code: u32,
+    pub(crate) participant_sid: Sid,
+    pub(crate) channel_message_sid: Sid,
+    pub(crate) status: DeliveryStatus,
+    pub(crate) error_code: u32,
     date_created: DateTime<Utc>,
     date_updated: DateTime<Utc>,
 }
 
 /// How far a message got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum DeliveryStatus {
     Sent,
@@ -42,7 +43,7 @@ pub(crate) enum DeliveryStatus {
 }
 
 impl DeliveryStatus {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Sent => "sent",
             Self::Delivered => "delivered",
@@ -85,10 +86,14 @@ impl Receipt {
     }
 }
 
-/// A receipt for everybody who is not on chat and did not write the message.
+/// A receipt for everybody who is not on chat, has a phone, and did not write the message.
 pub(crate) fn issue(conversation: &Conversation, author: Option<Sid>, now: DateTime<Utc>) -> Table<Receipt> {
     let mut receipts = Table::default();
-    for &participant_sid in conversation.non_chat.iter().filter(|sid| Some(**sid) != author) {
+    let reached = |sid: &Sid| {
+        let binding = conversation.participants.get(*sid).and_then(|found| found.binding.as_ref());
+        Some(*sid) != author && binding.is_some_and(|binding| binding.address.is_some())
+    };
+    for participant_sid in conversation.non_chat.iter().copied().filter(reached) {
         let sid = Sid::random(prefix::DELIVERY_RECEIPT);
         receipts.insert(
             sid,
@@ -106,10 +111,10 @@ pub(crate) fn issue(conversation: &Conversation, author: Option<Sid>, now: DateT
     receipts
 }
 
-/// The `delivery` member of a message: null when it went to chat only.
-pub(crate) fn summary(receipts: &Table<Receipt>) -> Value {
+/// The `delivery` member of a message: null when it went to chat only, unless `on_chat` wants zeros there.
+pub(crate) fn summary(receipts: &Table<Receipt>, on_chat: bool) -> Value {
     let total = receipts.len();
-    if total == 0 {
+    if total == 0 && !on_chat {
         return Value::Null;
     }
     let share = |milestone: DeliveryStatus| match receipts
@@ -155,6 +160,11 @@ pub(crate) fn progress(
     receipt.date_updated = origin.now;
     let (sid, channel_message_sid, date_created) =
         (receipt.sid, receipt.channel_message_sid, receipt.date_created);
+    if delivery.status == DeliveryStatus::Read
+        && let Some(reader) = conversation.participants.get_mut(delivery.participant_sid)
+    {
+        reader.has_read(index, origin.now);
+    }
     let event = conversation
         .event("onDeliveryUpdated", None)
         .with("MessageSid", message_sid)
@@ -184,7 +194,7 @@ pub(crate) fn list(call: &Call, tenant: &mut Tenant) -> Outcome {
     let conversation = tenant.conversation(place)?;
     let message = conversation.messages.get(&index).ok_or_else(|| call.not_found())?;
     let view = call.view(tenant);
-    page::page(call, &LIST, message.receipts.rows(), Order::Ascending, |_, receipt| {
+    page::page(call, tenant, &LIST, message.receipts.rows(), Order::Ascending, |_, receipt| {
         Some(receipt.body(&view, conversation.sid, message.sid))
     })
     .map(Answer::Ok)

@@ -4,6 +4,7 @@
 //! Source: <https://www.twilio.com/docs/conversations/api/role-resource>
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::mock::clock::in_rest;
@@ -12,7 +13,7 @@ use crate::mock::exchange::{Answer, Call, Outcome};
 use crate::mock::page::{self, List, Order};
 use crate::mock::resources::configuration::ServiceConfiguration;
 use crate::mock::sid::{Sid, prefix};
-use crate::mock::state::Tenant;
+use crate::mock::state::{Service, Tenant};
 use crate::mock::table::Table;
 use crate::mock::view::View;
 
@@ -44,18 +45,33 @@ const PERMISSIONS: [&str; 22] = [
 ];
 
 /// One role.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Role {
     sid: Sid,
     friendly_name: String,
-    kind: &'static str,
+    kind: RoleType,
     permissions: Vec<String>,
     date_created: DateTime<Utc>,
     date_updated: DateTime<Utc>,
 }
 
+/// Whom a role is given to: users of the service, or participants of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RoleType {
+    Conversation,
+    Service,
+}
+
+impl Service {
+    /// Whether there is such a role, and of that type.
+    pub(crate) fn has_role(&self, sid: Sid, kind: RoleType) -> bool {
+        self.roles.get(sid).is_some_and(|role| role.kind == kind)
+    }
+}
+
 impl Role {
-    fn new(friendly_name: &str, kind: &'static str, permissions: Vec<String>, now: DateTime<Utc>) -> Self {
+    fn new(friendly_name: &str, kind: RoleType, permissions: Vec<String>, now: DateTime<Utc>) -> Self {
         Self {
             sid: Sid::random(prefix::ROLE),
             friendly_name: friendly_name.to_owned(),
@@ -64,6 +80,11 @@ impl Role {
             date_created: now,
             date_updated: now,
         }
+    }
+
+    /// Whether whoever has the role may do this.
+    pub(crate) fn permits(&self, permission: &str) -> bool {
+        self.permissions.iter().any(|permitted| permitted == permission)
     }
 
     fn body(&self, view: &View, service_sid: Sid) -> Value {
@@ -95,9 +116,9 @@ pub(crate) fn defaults(now: DateTime<Utc>) -> (Table<Role>, ServiceConfiguration
     let role = |name: &str, kind, permissions: &str| {
         Role::new(name, kind, permissions.split_whitespace().map(str::to_owned).collect(), now)
     };
-    let admin = role("channel admin", "conversation", conversation_admin);
-    let member = role("channel user", "conversation", conversation_user);
-    let user = role("service user", "service", service_user);
+    let admin = role("channel admin", RoleType::Conversation, conversation_admin);
+    let member = role("channel user", RoleType::Conversation, conversation_user);
+    let user = role("service user", RoleType::Service, service_user);
     let configuration = ServiceConfiguration {
         default_conversation_creator_role_sid: admin.sid,
         default_conversation_role_sid: member.sid,
@@ -105,7 +126,7 @@ pub(crate) fn defaults(now: DateTime<Utc>) -> (Table<Role>, ServiceConfiguration
         reachability_enabled: false,
     };
     let mut roles = Table::default();
-    for role in [admin, member, role("service admin", "service", service_admin), user] {
+    for role in [admin, member, role("service admin", RoleType::Service, service_admin), user] {
         roles.insert(role.sid, role);
     }
     (roles, configuration)
@@ -139,7 +160,7 @@ pub(crate) fn list(call: &Call, tenant: &mut Tenant) -> Outcome {
     const LIST: List = List { key: "roles", size: 50, most: 50, filters: &[] };
     let service = tenant.service(call.service_sid(tenant)?)?;
     let view = call.view(tenant);
-    page::page(call, &LIST, service.roles.rows(), Order::Ascending, |_, role| {
+    page::page(call, tenant, &LIST, service.roles.rows(), Order::Ascending, |_, role| {
         Some(role.body(&view, service.sid))
     })
     .map(Answer::Ok)
@@ -153,9 +174,9 @@ pub(crate) fn create(call: &Call, tenant: &mut Tenant) -> Outcome {
         .text_up_to("FriendlyName", MOST_NAME, error::FRIENDLY_NAME_TOO_LONG)?
         .filter(|name| !name.is_empty())
         .ok_or(error::FRIENDLY_NAME_MISSING)?;
-    let kind = match call.form().text("Type")? {
-        Some("conversation") => "conversation",
-        Some("service") => "service",
+    let kind = match call.form().lowercase("Type")?.as_deref() {
+        Some("conversation") => RoleType::Conversation,
+        Some("service") => RoleType::Service,
         Some(_) | None => return Err(error::ROLE_TYPE_INVALID),
     };
     let role = Role::new(name, kind, permissions(call)?, call.origin().now);

@@ -39,8 +39,10 @@ fn body(view: &View, service: &Service) -> Value {
 pub(crate) fn list(call: &Call, tenant: &mut Tenant) -> Outcome {
     const LIST: List = List { key: "services", size: 50, most: 100, filters: &[] };
     let view = call.view(tenant);
-    page::page(call, &LIST, tenant.services.rows(), Order::Ascending, |_, service| Some(body(&view, service)))
-        .map(Answer::Ok)
+    page::page(call, tenant, &LIST, tenant.services.rows(), Order::Ascending, |_, service| {
+        Some(body(&view, service))
+    })
+    .map(Answer::Ok)
 }
 
 /// `POST /Services`
@@ -67,6 +69,7 @@ pub(crate) fn delete(call: &Call, tenant: &mut Tenant) -> Outcome {
     let sid = call.service_sid(tenant)?;
     tenant.services.remove(sid);
     tenant.bindings.retain(|_, place| place.service_sid != sid);
+    tenant.groups.retain(|_, place| place.service_sid != sid);
     tenant.deadlines.retain(|(_, place)| place.service_sid != sid);
     Ok(Answer::Deleted)
 }

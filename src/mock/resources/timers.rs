@@ -4,6 +4,7 @@
 //! Source: <https://www.twilio.com/docs/conversations/states-timers>
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::mock::clock::in_rest;
@@ -11,7 +12,7 @@ use crate::mock::error::{self, Refusal};
 use crate::mock::form::Form;
 
 /// The timers of one conversation.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Timers {
     inactive: Option<TimeDelta>,
     closed: Option<TimeDelta>,

@@ -2,6 +2,8 @@
 //!
 //! Source: <https://www.twilio.com/docs/conversations/api/user-conversation-resource>
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::mock::clock::in_rest;
@@ -11,18 +13,27 @@ use crate::mock::exchange::{Answer, Call, Outcome};
 use crate::mock::page::{self, List, Order};
 use crate::mock::resources::conversations::{Conversation, find};
 use crate::mock::resources::participants::{self, Horizon, Participant};
+use crate::mock::resources::roster::Memberships;
 use crate::mock::resources::users::find_user;
 use crate::mock::sid::Sid;
 use crate::mock::state::{Place, Tenant};
 use crate::mock::view::View;
 
-fn body(view: &View, user_sid: Sid, conversation: &Conversation, participant: &Participant) -> Value {
+fn body(
+    view: &View,
+    tenant: &Tenant,
+    user_sid: Sid,
+    conversation: &Conversation,
+    participant: &Participant,
+) -> Value {
     let url = format!("{}/Conversations/{}", view.root(), conversation.sid);
+    let own = participant.identity.as_deref().filter(|_| !tenant.switches.unread_counts_own);
+    let unread = participant.last_read_message_index.map(|index| conversation.unread_after(index, own));
     json!({
         "account_sid": view.account_sid(),
         "chat_service_sid": conversation.service_sid,
         "conversation_sid": conversation.sid,
-        "unread_messages_count": participant.last_read_message_index.map(|index| conversation.unread_after(index)),
+        "unread_messages_count": unread,
         "last_read_message_index": participant.last_read_message_index,
         "participant_sid": participant.sid,
         "user_sid": user_sid,
@@ -57,7 +68,9 @@ fn find_membership(call: &Call, tenant: &Tenant) -> Result<Membership, Refusal> 
     let participant_sid = service
         .users
         .get(user_sid)
-        .and_then(|user| service.memberships.get(&user.identity)?.get(&place.conversation_sid).copied())
+        .and_then(|user| {
+            service.memberships.get(&user.identity)?.rows().get(&place.conversation_sid).copied()
+        })
         .ok_or_else(|| call.not_found())?;
     Ok(Membership { user_sid, place, participant_sid })
 }
@@ -69,12 +82,29 @@ pub(crate) fn list(call: &Call, tenant: &mut Tenant) -> Outcome {
     let service = tenant.service(service_sid)?;
     let view = call.view(tenant);
     let identity = service.users.get(user_sid).map_or("", |user| user.identity.as_str());
-    let none = std::collections::BTreeMap::new();
-    let memberships = service.memberships.get(identity).unwrap_or(&none);
-    page::page(call, &LIST, memberships, Order::Ascending, |conversation_sid, participant_sid| {
+    let none = BTreeMap::new();
+    let memberships = service.memberships.get(identity).map_or(&none, Memberships::rows);
+    let show = |conversation_sid: &Sid, participant_sid: &Sid| {
+        if service.lag.hides(*participant_sid) {
+            return None;
+        }
         let conversation = service.conversations.get(conversation_sid)?;
-        Some(body(&view, user_sid, conversation, conversation.participants.get(*participant_sid)?))
-    })
+        let participant = conversation.participants.get(*participant_sid)?;
+        Some(body(&view, tenant, user_sid, conversation, participant))
+    };
+    if tenant.switches.user_conversations_by_activity {
+        let by_activity: BTreeMap<u64, (&Sid, &Sid)> = memberships
+            .iter()
+            .filter_map(|(sid, participant)| {
+                Some((service.conversations.get(sid)?.activity, (sid, participant)))
+            })
+            .collect();
+        page::page(call, tenant, &LIST, &by_activity, Order::Descending, |_, (conversation, participant)| {
+            show(conversation, participant)
+        })
+    } else {
+        page::page(call, tenant, &LIST, memberships, Order::Ascending, show)
+    }
     .map(Answer::Ok)
 }
 
@@ -82,7 +112,7 @@ fn shown(call: &Call, tenant: &Tenant, membership: &Membership) -> Result<Value,
     let conversation = tenant.conversation(membership.place)?;
     let participant =
         conversation.participants.get(membership.participant_sid).ok_or_else(|| call.not_found())?;
-    Ok(body(&call.view(tenant), membership.user_sid, conversation, participant))
+    Ok(body(&call.view(tenant), tenant, membership.user_sid, conversation, participant))
 }
 
 /// `GET /Users/{user}/Conversations/{conversation}`
@@ -94,7 +124,7 @@ pub(crate) fn fetch(call: &Call, tenant: &mut Tenant) -> Outcome {
 /// `POST /Users/{user}/Conversations/{conversation}`. Fires no webhook, whatever the request asks.
 pub(crate) fn update(call: &Call, tenant: &mut Tenant) -> Outcome {
     let membership = find_membership(call, tenant)?;
-    let muted = match call.form().text("NotificationLevel")? {
+    let muted = match call.form().lowercase("NotificationLevel")?.as_deref() {
         None => None,
         Some("default") => Some(false),
         Some("muted") => Some(true),

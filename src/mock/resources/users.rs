@@ -3,6 +3,7 @@
 //! Source: <https://www.twilio.com/docs/conversations/api/user-resource>, <https://www.twilio.com/docs/conversations/reachability>
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::mock::clock::in_rest;
@@ -11,18 +12,16 @@ use crate::mock::event::{Event, Origin};
 use crate::mock::exchange::{Answer, Call, Outcome};
 use crate::mock::form::Form;
 use crate::mock::page::{self, List, Order};
-use crate::mock::resources::participants::MOST_IDENTITY;
+use crate::mock::resources::participants::{self, MOST_IDENTITY};
+use crate::mock::resources::roles::RoleType;
 use crate::mock::sid::{Sid, prefix};
-use crate::mock::state::Tenant;
+use crate::mock::state::{Place, Tenant};
 use crate::mock::view::View;
-
-/// Most bytes of a user's attributes. Twilio does not say; the conversation's limit is taken.
-const MOST_ATTRIBUTES: usize = 16 * 1024;
 
 const MOST_NAME: usize = 256;
 
 /// One user.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) sid: Sid,
     pub(crate) identity: String,
@@ -113,7 +112,7 @@ pub(crate) fn list(call: &Call, tenant: &mut Tenant) -> Outcome {
     const LIST: List = List { key: "users", size: 50, most: 50, filters: &[] };
     let service = tenant.service(call.service_sid(tenant)?)?;
     let view = call.view(tenant);
-    page::page(call, &LIST, service.users.rows(), Order::Ascending, |_, user| {
+    page::page(call, tenant, &LIST, service.users.rows(), Order::Ascending, |_, user| {
         Some(user.body(&view, service.sid, Reachability::Hidden))
     })
     .map(Answer::Ok)
@@ -183,6 +182,16 @@ pub(crate) fn fetch(call: &Call, tenant: &mut Tenant) -> Outcome {
 pub(crate) fn update(call: &Call, tenant: &mut Tenant) -> Outcome {
     let (service_sid, sid) = find_user(call, tenant)?;
     let changes = Changes::read(call, tenant)?;
+    let user = tenant.service(service_sid)?.users.get(sid).ok_or_else(|| call.not_found())?;
+    tenant.ask(call.origin(), "onUserUpdate", service_sid, || {
+        Event::new("onUserUpdate", service_sid, sid)
+            .with("UserSid", sid)
+            .with_date("DateUpdated", call.origin().now)
+            .with("Identity", &user.identity)
+            .with("RoleSid", changes.role_sid.unwrap_or(user.role_sid))
+            .with("Attributes", changes.attributes.as_ref().unwrap_or(&user.attributes))
+            .with_some("FriendlyName", changes.friendly_name.as_ref().or(user.friendly_name.as_ref()))
+    })?;
     let user = tenant.service_mut(service_sid)?.users.get_mut(sid).ok_or_else(|| call.not_found())?;
     if changes.friendly_name.is_some() {
         user.friendly_name = changes.friendly_name;
@@ -197,14 +206,55 @@ pub(crate) fn update(call: &Call, tenant: &mut Tenant) -> Outcome {
     Ok(Answer::Ok(shown(call, tenant, service_sid, sid)?))
 }
 
-/// `DELETE /Users/{user}`. Whether Twilio also removes the participants is not known; the mock keeps them.
+/// `DELETE /Users/{user}`. The participants stay, unless a switch says otherwise.
 pub(crate) fn delete(call: &Call, tenant: &mut Tenant) -> Outcome {
     let (service_sid, sid) = find_user(call, tenant)?;
+    if tenant.switches.deleted_users_leave {
+        leave_all(tenant, service_sid, sid, call.origin())?;
+    }
     let service = tenant.service_mut(service_sid)?;
     if let Some(user) = service.users.remove(sid) {
         service.identities.remove(&user.identity);
     }
     Ok(Answer::Deleted)
+}
+
+/// Takes the user out of every conversation that is not closed.
+fn leave_all(tenant: &mut Tenant, service_sid: Sid, sid: Sid, origin: &Origin) -> Result<(), Refusal> {
+    let service = tenant.service(service_sid)?;
+    let memberships = service.users.get(sid).and_then(|user| service.memberships.get(&user.identity));
+    let memberships: Vec<(Sid, Sid)> =
+        memberships.into_iter().flat_map(|all| all.rows()).map(|(key, value)| (*key, *value)).collect();
+    for (conversation_sid, participant_sid) in memberships {
+        let place = Place { service_sid, conversation_sid };
+        if tenant.conversation(place)?.still_open().is_ok() {
+            participants::remove(tenant, place, participant_sid, origin)?;
+        }
+    }
+    Ok(())
+}
+
+/// A device of the user registered, or the last one went. Told only when reachability is on and something changed.
+pub(crate) fn become_notifiable(
+    tenant: &mut Tenant,
+    service_sid: Sid,
+    origin: &Origin,
+    identity: &str,
+    notifiable: bool,
+) -> Result<(), Refusal> {
+    let service = tenant.service_mut(service_sid)?;
+    if !service.configuration.reachability_enabled {
+        return Ok(());
+    }
+    let Some(sid) = service.identities.get(identity).copied() else { return Ok(()) };
+    let user = service.users.get_mut(sid).ok_or(error::NOT_FOUND)?;
+    if user.notifiable != Some(notifiable) {
+        user.notifiable = Some(notifiable);
+        user.date_updated = origin.now;
+        let event = user.updated_event(service_sid);
+        tenant.tell(origin, &event);
+    }
+    Ok(())
 }
 
 /// A client of the user came or went. Told only when reachability is on and something changed.
@@ -243,12 +293,12 @@ struct Changes {
 impl Changes {
     fn read(call: &Call, tenant: &Tenant) -> Result<Self, Refusal> {
         let form: &Form = call.form();
-        let roles = &tenant.service(call.service_sid(tenant)?)?.roles;
+        let service = tenant.service(call.service_sid(tenant)?)?;
         let role_sid = match form.text("RoleSid")? {
             None => None,
             Some(text) => Some(
                 Sid::parse(prefix::ROLE, text)
-                    .filter(|sid| roles.get(*sid).is_some())
+                    .filter(|sid| service.has_role(*sid, RoleType::Service))
                     .ok_or(error::ROLE_NOT_FOUND)?,
             ),
         };
@@ -256,7 +306,7 @@ impl Changes {
             friendly_name: form
                 .text_up_to("FriendlyName", MOST_NAME, error::FRIENDLY_NAME_TOO_LONG)?
                 .map(str::to_owned),
-            attributes: form.attributes(MOST_ATTRIBUTES)?,
+            attributes: form.attributes(tenant.switches.most_user_attributes)?,
             role_sid,
         })
     }

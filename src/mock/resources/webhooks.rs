@@ -1,14 +1,16 @@
 //! Webhooks of one conversation: at most five, told after the fact only.
 //!
-//! Studio flows and `ReplayAfter` are kept and shown, but nothing is run or replayed.
+//! A new one with `ReplayAfter` hears of the messages after that index, as if they were added now. Studio flows are kept
+//! and shown, but not run.
 //! Source: <https://www.twilio.com/docs/conversations/api/conversation-scoped-webhook-resource>
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::mock::clock::in_rest;
 use crate::mock::error::{self, Refusal};
-use crate::mock::event::{ScopedTarget, WebhookMethod};
+use crate::mock::event::{Event, Origin, ScopedTarget, WebhookMethod};
 use crate::mock::exchange::{Answer, Call, Outcome};
 use crate::mock::page::{self, List, Order};
 use crate::mock::resources::configuration::webhook_url;
@@ -16,6 +18,7 @@ use crate::mock::resources::conversations::find;
 use crate::mock::sid::{Sid, prefix};
 use crate::mock::state::{Place, Tenant};
 use crate::mock::view::View;
+use crate::mock::webhooks::MOST_IN_A_LANE;
 
 const MOST_WEBHOOKS: usize = 5;
 const MOST_TRIGGERS: usize = 5;
@@ -34,7 +37,7 @@ const EVENTS: [&str; 10] = [
 ];
 
 /// One scoped webhook.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ScopedWebhook {
     sid: Sid,
     target: Target,
@@ -43,7 +46,8 @@ pub(crate) struct ScopedWebhook {
     date_updated: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 enum Target {
     /// Hears the events in `filters`.
     Webhook { url: String, method: WebhookMethod, filters: Vec<String> },
@@ -112,7 +116,9 @@ impl Target {
         if kind == "studio" {
             let flow_sid = form.text("Configuration.FlowSid")?.or(old_flow.map(String::as_str));
             return match flow_sid {
-                Some(sid) if Sid::parse("FW", sid).is_some() => Ok(Self::Studio { flow_sid: sid.to_owned() }),
+                Some(sid) if Sid::parse(prefix::FLOW, sid).is_some() => {
+                    Ok(Self::Studio { flow_sid: sid.to_owned() })
+                }
                 Some(_) | None => Err(error::WEBHOOK_FLOW_INVALID),
             };
         }
@@ -132,13 +138,14 @@ impl Target {
             if keywords.len() > MOST_TRIGGERS {
                 return Err(error::TOO_MANY_TRIGGERS);
             }
+            if keywords.iter().any(|keyword| keyword.trim().is_empty()) {
+                return Err(error::WEBHOOK_TRIGGER_INVALID);
+            }
             return Ok(Self::Trigger { url, method, keywords });
         }
         let filters =
             form.list("Configuration.Filters").or(old_names.cloned()).ok_or(error::WEBHOOK_FILTER_MISSING)?;
-        if !filters.iter().all(|filter| EVENTS.contains(&filter.as_str())) {
-            return Err(error::WEBHOOK_FILTER_INVALID);
-        }
+        check_filters(&filters)?;
         Ok(Self::Webhook { url, method, filters })
     }
 
@@ -148,6 +155,18 @@ impl Target {
             Self::Trigger { .. } => "trigger",
             Self::Studio { .. } => "studio",
         }
+    }
+}
+
+/// Refuses events that scoped webhooks are never told of.
+///
+/// # Errors
+/// 50365.
+pub(crate) fn check_filters(filters: &[String]) -> Result<(), Refusal> {
+    if filters.iter().all(|filter| EVENTS.contains(&filter.as_str())) {
+        Ok(())
+    } else {
+        Err(error::WEBHOOK_FILTER_INVALID)
     }
 }
 
@@ -169,7 +188,7 @@ pub(crate) fn list(call: &Call, tenant: &mut Tenant) -> Outcome {
     const LIST: List = List { key: "webhooks", size: 5, most: 5, filters: &[] };
     let conversation = tenant.conversation(find(call, tenant)?)?;
     let view = call.view(tenant);
-    page::page(call, &LIST, conversation.webhooks.rows(), Order::Ascending, |_, webhook| {
+    page::page(call, tenant, &LIST, conversation.webhooks.rows(), Order::Ascending, |_, webhook| {
         Some(webhook.body(&view, conversation.sid))
     })
     .map(Answer::Ok)
@@ -178,11 +197,11 @@ pub(crate) fn list(call: &Call, tenant: &mut Tenant) -> Outcome {
 /// `POST …/Webhooks`
 pub(crate) fn create(call: &Call, tenant: &mut Tenant) -> Outcome {
     let place = find(call, tenant)?;
-    let kind = call.form().text("Target")?.ok_or(error::WEBHOOK_TYPE_MISSING)?;
-    if !["webhook", "trigger", "studio"].contains(&kind) {
+    let kind = call.form().lowercase("Target")?.ok_or(error::WEBHOOK_TYPE_MISSING)?;
+    if !["webhook", "trigger", "studio"].contains(&kind.as_str()) {
         return Err(error::WEBHOOK_TYPE_INVALID);
     }
-    let target = Target::read(call, kind, None)?;
+    let target = Target::read(call, &kind, None)?;
     let replay_after = call
         .form()
         .text("Configuration.ReplayAfter")?
@@ -198,7 +217,51 @@ pub(crate) fn create(call: &Call, tenant: &mut Tenant) -> Outcome {
     let sid = Sid::random(prefix::WEBHOOK);
     let webhook = ScopedWebhook { sid, target, replay_after, date_created: now, date_updated: now };
     conversation.webhooks.insert(sid, webhook);
+    if let Some(index) = replay_after {
+        replay(tenant, place, sid, index, now)?;
+    }
     Ok(Answer::Created(shown(call, tenant, place, sid)?))
+}
+
+/// Adds a webhook that a conversation is made with.
+pub(crate) fn add(
+    tenant: &mut Tenant,
+    place: Place,
+    url: String,
+    method: WebhookMethod,
+    filters: Vec<String>,
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
+    let sid = Sid::random(prefix::WEBHOOK);
+    let target = Target::Webhook { url, method, filters };
+    let webhook = ScopedWebhook { sid, target, replay_after: None, date_created: now, date_updated: now };
+    tenant.conversation_mut(place)?.webhooks.insert(sid, webhook);
+    Ok(())
+}
+
+/// Tells the new webhook of the messages after `index`, oldest first, as far as its queue holds them.
+fn replay(
+    tenant: &mut Tenant,
+    place: Place,
+    sid: Sid,
+    index: u64,
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
+    let conversation = tenant.conversation(place)?;
+    let Some(webhook) = conversation.webhooks.get(sid) else { return Ok(()) };
+    let messages = conversation.messages.range(index.saturating_add(1)..).take(MOST_IN_A_LANE);
+    let events: Vec<Event> = messages
+        .filter_map(|(_, message)| {
+            let target = webhook.target_for("onMessageAdded", message.body.as_deref())?;
+            let mut event = message.event("onMessageAdded", conversation);
+            event.scoped = vec![target];
+            Some(event)
+        })
+        .collect();
+    for event in events {
+        tenant.tell_scoped(&Origin::rest(now, true), &event);
+    }
+    Ok(())
 }
 
 /// `GET …/Webhooks/{webhook}`

@@ -14,7 +14,8 @@ fn segment() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => Just("order-42".to_owned()),
         2 => Just("alice".to_owned()),
-        1 => "(CH|IM|MB|US|IS|ME|RL|WH)[0-9a-f]{30,33}",
+        1 => Just("+15558675310".to_owned()),
+        1 => "(CH|IM|MB|US|IS|ME|RL|WH|IG|BS|CR|DY)[0-9a-f]{30,33}",
         1 => "[a-zA-Z0-9%+._~-]{0,12}",
     ]
 }
@@ -34,6 +35,13 @@ fn path() -> impl Strategy<Value = String> {
         "Media",
         "MediaSet",
         "Content",
+        "ConversationWithParticipants",
+        "Addresses",
+        "Bindings",
+        "Credentials",
+        "Notifications",
+        "Export",
+        "ChannelMetadata",
     ]);
     let scope =
         prop_oneof![Just(String::new()), Just("/Services/IS00000000000000000000000000000001".to_owned())];
@@ -57,7 +65,13 @@ fn value() -> impl Strategy<Value = String> {
         Just("+15558675310".to_owned()),
         Just("+15005550006".to_owned()),
         "[0-9-]{1,20}",
+        Just(r#"{"identity":"bob"}"#.to_owned()),
+        Just(r#"{"messaging_binding":{"projected_address":"+15005550006"}}"#.to_owned()),
+        Just("sms".to_owned()),
+        Just("webhook".to_owned()),
+        Just("null".to_owned()),
         "\\PC{0,20}",
+        r#"\{("[a-z_]{0,9}":("[^"]{0,5}"|[0-9]|null|\{\}),?){0,3}\}"#,
         "(PT|P)[0-9A-Z]{0,6}",
     ]
 }
@@ -82,6 +96,19 @@ fn form() -> impl Strategy<Value = String> {
         "Author",
         "Body",
         "MediaSid",
+        "ContentSid",
+        "ContentVariables",
+        "Subject",
+        "Participant",
+        "AutoCreation.Type",
+        "AutoCreation.WebhookUrl",
+        "AutoCreation.StudioRetryCount",
+        "AddressCountry",
+        "BindingType",
+        "Sandbox",
+        "NewMessage.Enabled",
+        "Configuration.Triggers",
+        "Configuration.ReplayAfter",
         "NotificationLevel",
         "Target",
         "Configuration.Url",
@@ -115,6 +142,34 @@ async fn ask(router: &axum::Router, method: Method, uri: &str, body: Vec<u8>) ->
         .unwrap();
     let response = router.clone().oneshot(request).await.unwrap();
     (response.status(), response.into_body().collect().await.unwrap().to_bytes().to_vec())
+}
+
+/// The state written and read back answers as before: what is kept up change by change is what is built at once.
+async fn read_back(first: &axum::Router) {
+    const LISTS: [&str; 10] = [
+        "Conversations",
+        "Conversations?State=active",
+        "Conversations?State=inactive",
+        "Conversations?State=closed",
+        "Conversations?StartDate=2000-01-01",
+        "ParticipantConversations?Identity=alice",
+        "ParticipantConversations?Address=%2B15558675310",
+        "Users",
+        "Users/alice/Conversations",
+        "Conversations/order-42/Participants",
+    ];
+    let (status, snapshot) = ask(first, Method::POST, "/_mock/snapshot", Vec::new()).await;
+    assert_eq!(status, StatusCode::OK);
+    let second = router(State::new(Options::default()));
+    let (status, answer) = ask(&second, Method::POST, "/_mock/restore", snapshot).await;
+    assert!(status.is_success(), "{}", String::from_utf8_lossy(&answer));
+    for list in LISTS {
+        let path = format!("/v1/{list}");
+        let [before, after] = [first, &second].map(|router| ask(router, Method::GET, &path, Vec::new()));
+        let (before, after) = (before.await, after.await);
+        assert_eq!(before.0, after.0, "{list}");
+        assert_eq!(String::from_utf8_lossy(&before.1), String::from_utf8_lossy(&after.1), "{list}");
+    }
 }
 
 proptest! {
@@ -152,6 +207,7 @@ proptest! {
                     assert!(body["code"].is_u64() && body["message"].is_string());
                 }
             }
+            read_back(&router).await;
         });
     }
 }

@@ -47,6 +47,81 @@ async fn a_participant_writes_through_an_sdk_and_others_may_not() {
 }
 
 #[tokio::test]
+async fn sdk_clients_edit_delete_and_read_as_their_role_allows() {
+    let twilio = Twilio::start().await;
+    let conversation = twilio.conversation().await;
+    let sid = conversation.rsplit_once('/').unwrap().1;
+    twilio.join(&conversation, "alice").await;
+    twilio.join(&conversation, "bob").await;
+    let message = twilio.write(&conversation, "alice", "hi").await.sid();
+    let act = async |what: &str, who: &str, more: serde_json::Value| {
+        let mut body = json!({"conversation_sid": sid, "identity": who});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        twilio.control(&format!("/_mock/{what}"), &body).await
+    };
+    let of_message = json!({"message_sid": message});
+    let edited = json!({"message_sid": message, "body": "hello", "attributes": {"edited": true}});
+    assert_eq!(act("sdk-edit", "bob", edited.clone()).await.expect(403).code(), 50107);
+    act("sdk-edit", "mallory", edited.clone()).await.expect(403);
+    let answer = act("sdk-edit", "alice", edited).await.expect(200);
+    assert_eq!((answer.text("body"), answer.text("attributes")), ("hello", r#"{"edited":true}"#));
+    assert_eq!(
+        act("sdk-edit", "alice", json!({"message_sid": message, "body": ""})).await.expect(400).code(),
+        50503
+    );
+    act("sdk-read", "bob", json!({"last_read_message_index": 0})).await.expect(200);
+    let bob = twilio.get(&format!("{conversation}/Participants/bob")).await;
+    assert_eq!(bob.body["last_read_message_index"], json!(0));
+    act("sdk-read", "bob", json!({"last_read_message_index": null})).await.expect(200);
+    let bob = twilio.get(&format!("{conversation}/Participants/bob")).await;
+    assert_eq!(bob.body["last_read_message_index"], json!(null));
+    assert_eq!(act("sdk-delete", "bob", of_message.clone()).await.expect(403).code(), 50107);
+    act("sdk-delete", "alice", of_message.clone()).await.expect(204);
+    act("sdk-delete", "alice", of_message).await.expect(404);
+
+    // Whoever may edit anything may do so.
+    let roles = twilio.get("/v1/Roles").await.body["roles"].as_array().unwrap().clone();
+    let admin = roles.iter().find(|role| role["friendly_name"] == "channel admin").unwrap();
+    let form = [("RoleSid", admin["sid"].as_str().unwrap())];
+    twilio.post(&format!("{conversation}/Participants/bob"), &form).await.expect(200);
+    let message = twilio.write(&conversation, "alice", "again").await.sid();
+    act("sdk-edit", "bob", json!({"message_sid": message, "body": "by bob"})).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_journal_is_read_page_by_page() {
+    let twilio = Twilio::start().await;
+    for _ in 0..5 {
+        twilio.get("/v1/Users").await.expect(200);
+    }
+    let page = async |query: &str| {
+        let url = twilio.url(&format!("/_mock/journal?{query}"));
+        let answer = twilio.send(twilio.http.get(url)).await.expect(200);
+        let requests = answer.body["requests"].as_array().unwrap().clone();
+        requests.iter().map(|entry| entry["id"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(page("limit=2").await, [1, 2]);
+    assert_eq!(page("since=2&limit=2").await, [3, 4]);
+    assert_eq!(page("since=4&limit=2").await, [5]);
+    assert!(page("since=99").await.is_empty());
+    twilio.control("/_mock/reset", &json!({})).await.expect(204);
+    twilio.get("/v1/Users").await.expect(200);
+    assert_eq!(page("since=5").await, [6], "ids are not used twice");
+}
+
+#[tokio::test]
+async fn the_journal_forgets_what_is_old_before_it_grows_large() {
+    let twilio = Twilio::start().await;
+    let long = "x".repeat(1_000_000);
+    for _ in 0..20 {
+        twilio.post("/v1/Users", &[("Identity", long.as_str())]).await.refused(400, 50207);
+    }
+    let kept = twilio.mock.requests();
+    assert!((10..=16).contains(&kept.len()), "{}", kept.len());
+    assert_eq!(kept.last().unwrap().id, 20);
+}
+
+#[tokio::test]
 async fn who_is_online_shows_only_with_reachability_and_not_in_lists() {
     let twilio = Twilio::start().await;
     let online = json!({"identity": "alice", "online": true});

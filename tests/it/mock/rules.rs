@@ -65,7 +65,7 @@ async fn requests_that_make_no_sense_get_twilios_errors() {
     let large = auth(twilio.http.post(&url))
         .header("Content-Type", "application/x-www-form-urlencoded")
         .body("x".repeat(2 * 1024 * 1024));
-    twilio.send(large).await.expect(413);
+    twilio.send(large).await.refused(413, 20413);
 }
 
 #[tokio::test]
@@ -75,6 +75,9 @@ async fn a_unique_name_names_one_conversation_and_stands_for_its_sid() {
     twilio.post("/v1/Conversations", &[("UniqueName", "order 42")]).await.refused(409, 50353);
     assert_eq!(twilio.get("/v1/Conversations/order%2042").await.sid(), first.sid());
     twilio.post("/v1/Conversations/order%2042/Messages", &[("Body", "by name")]).await.expect(201);
+    twilio.join("/v1/Conversations/order%2042", "alice").await;
+    let membership = twilio.get("/v1/Users/alice/Conversations/order%2042").await.expect(200);
+    assert_eq!(membership.text("conversation_sid"), first.sid());
     let other = twilio.post("/v1/Conversations", &[]).await.expect(201);
     let path = format!("/v1/Conversations/{}", other.sid());
     twilio.post(&path, &[("UniqueName", "order 42")]).await.refused(409, 50353);
@@ -278,20 +281,101 @@ async fn an_author_is_linked_to_the_participant_it_names() {
 }
 
 #[tokio::test]
-async fn a_thousand_members_and_fifty_phones_are_enough() {
+async fn both_timers_count_from_the_last_message_and_either_may_be_alone() {
+    let twilio = Twilio::start().await;
+    twilio.mock.clock().freeze("2026-01-01T00:00:00Z".parse().unwrap());
+    let both = [("Timers.Inactive", "PT1M"), ("Timers.Closed", "PT10M")];
+    let made = twilio.post("/v1/Conversations", &both).await.expect(201);
+    let ends = json!({"date_inactive": "2026-01-01T00:01:00Z", "date_closed": "2026-01-01T00:10:00Z"});
+    assert_eq!(made.body["timers"], ends);
+    let conversation = format!("/v1/Conversations/{}", made.sid());
+    twilio.mock.clock().advance(Duration::from_secs(30));
+    twilio.post(&conversation, &[("FriendlyName", "no message")]).await.expect(200);
+    assert_eq!(twilio.get(&conversation).await.body["timers"], ends);
+    twilio.write(&conversation, "alice", "x").await;
+    let ends = json!({"date_inactive": "2026-01-01T00:01:30Z", "date_closed": "2026-01-01T00:10:30Z"});
+    assert_eq!(twilio.get(&conversation).await.body["timers"], ends);
+
+    let alone = twilio.post("/v1/Conversations", &[("Timers.Closed", "PT10M")]).await.expect(201);
+    assert_eq!(alone.body["timers"], json!({"date_closed": "2026-01-01T00:10:30Z"}));
+    let defaults = [("DefaultInactiveTimer", "PT2M"), ("DefaultClosedTimer", "PT1H")];
+    twilio.post("/v1/Configuration", &defaults).await.expect(200);
+    let plain = twilio.post("/v1/Conversations", &[]).await.expect(201);
+    let ends = json!({"date_inactive": "2026-01-01T00:02:30Z", "date_closed": "2026-01-01T01:00:30Z"});
+    assert_eq!(plain.body["timers"], ends);
+}
+
+#[tokio::test]
+async fn each_product_writes_the_same_moment_its_own_way() {
+    let twilio = Twilio::start().await;
+    twilio.mock.clock().freeze("2026-01-02T03:04:05.678Z".parse().unwrap());
+    let conversation = twilio.post("/v1/Conversations", &[]).await.expect(201);
+    assert_eq!(conversation.text("date_created"), "2026-01-02T03:04:05Z");
+    let media = twilio.upload("", "image/png", vec![1]).await.expect(201);
+    assert_eq!(media.text("date_created"), "2026-01-01T20:04:05.678000-07:00");
+    let dated = [("DateCreated", "2015-12-16T23:18:37+01:00"), ("Body", "x")];
+    let path = format!("/v1/Conversations/{}/Messages", conversation.sid());
+    let message = twilio.post(&path, &dated).await.expect(201);
+    assert_eq!(message.text("date_created"), "2015-12-16T22:18:37Z");
+    assert_eq!((message.text("date_updated"), &message.body["index"]), ("2015-12-16T22:18:37Z", &json!(0)));
+}
+
+#[tokio::test]
+async fn a_service_starts_with_four_roles_and_gives_them_out() {
+    let twilio = Twilio::start().await;
+    let roles = twilio.get("/v1/Roles").await.expect(200).body["roles"].as_array().unwrap().clone();
+    let named = |name: &str| roles.iter().find(|role| role["friendly_name"] == name).unwrap().clone();
+    for (name, kind) in [
+        ("channel admin", "conversation"),
+        ("channel user", "conversation"),
+        ("service admin", "service"),
+        ("service user", "service"),
+    ] {
+        assert_eq!(named(name)["type"], kind);
+    }
+    let service = format!("/v1/Services/{}", twilio.mock.service_sid());
+    let configuration = twilio.get(&format!("{service}/Configuration")).await.expect(200).body;
+    assert_eq!(configuration["default_conversation_creator_role_sid"], named("channel admin")["sid"]);
+    assert_eq!(configuration["default_conversation_role_sid"], named("channel user")["sid"]);
+    assert_eq!(configuration["default_chat_service_role_sid"], named("service user")["sid"]);
+    let conversation = twilio.conversation().await;
+    twilio.join(&conversation, "alice").await;
+    let alice = twilio.get(&format!("{conversation}/Participants/alice")).await.expect(200);
+    assert_eq!(alice.body["role_sid"], named("channel user")["sid"]);
+    let user = twilio.get("/v1/Users/alice").await.expect(200);
+    assert_eq!(user.body["role_sid"], named("service user")["sid"]);
+    let admin = named("channel admin")["sid"].as_str().unwrap().to_owned();
+    let bob = [("Identity", "bob"), ("RoleSid", admin.as_str())];
+    let bob = twilio.post(&format!("{conversation}/Participants"), &bob).await.expect(201);
+    assert_eq!(bob.body["role_sid"], admin);
+}
+
+#[tokio::test]
+async fn a_read_horizon_moves_by_itself_on_whatsapp_only() {
     let twilio = Twilio::start().await;
     let conversation = twilio.conversation().await;
-    for phone in 0..50 {
-        twilio.join_by_sms(&conversation, &format!("+1555867{phone:04}")).await;
+    let sid = conversation.rsplit_once('/').unwrap().1.to_owned();
+    let proxy = format!("whatsapp:{}", twilio.mock.phone_number());
+    let whatsapp =
+        [("MessagingBinding.Address", "whatsapp:+15558675310"), ("MessagingBinding.ProxyAddress", &proxy)];
+    let whatsapp = twilio.post(&format!("{conversation}/Participants"), &whatsapp).await.expect(201).sid();
+    let sms = twilio.join_by_sms(&conversation, "+15558675310").await;
+    let first = twilio.write(&conversation, "alice", "x").await.sid();
+    let second = twilio.write(&conversation, "alice", "y").await.sid();
+    for message in [&second, &first] {
+        for participant in [&whatsapp, &sms] {
+            let read = json!({
+                "conversation_sid": sid,
+                "message_sid": message,
+                "participant_sid": participant,
+                "status": "read",
+            });
+            twilio.control("/_mock/delivery", &read).await.expect(200);
+        }
     }
-    let form = [
-        ("MessagingBinding.Address", "+15558675310"),
-        ("MessagingBinding.ProxyAddress", twilio.mock.phone_number()),
-    ];
-    twilio.post(&format!("{conversation}/Participants"), &form).await.refused(403, 50422);
-    for member in 50..1000 {
-        twilio.join(&conversation, &format!("member {member}")).await;
-    }
-    let one_more = [("Identity", "one more")];
-    twilio.post(&format!("{conversation}/Participants"), &one_more).await.refused(403, 50417);
+    let horizon = async |participant: &str| {
+        let found = twilio.get(&format!("{conversation}/Participants/{participant}")).await.expect(200);
+        found.body["last_read_message_index"].clone()
+    };
+    assert_eq!((horizon(&whatsapp).await, horizon(&sms).await), (json!(1), json!(null)));
 }

@@ -40,6 +40,24 @@ async fn resources_look_like_twilios_samples() {
 }
 
 #[tokio::test]
+async fn a_group_text_and_a_template_look_like_twilios_samples() {
+    let twilio = Twilio::start().await;
+    let participants = format!("{}/Participants", twilio.conversation().await);
+    let number = twilio.mock.phone_number();
+    let alice = [("Identity", "alice"), ("MessagingBinding.ProjectedAddress", number)];
+    let alice = twilio.post(&participants, &alice).await.expect(201);
+    assert_like(&alice.body, &sample("participant_group_mms_chat.json"));
+    let phone = [("MessagingBinding.Address", "+15558675310")];
+    let phone = twilio.post(&participants, &phone).await.expect(201);
+    assert_like(&phone.body, &sample("participant_group_mms_sms.json"));
+    let messages = format!("{}/Messages", twilio.conversation().await);
+    let template =
+        [("ContentSid", "HXaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), ("ContentVariables", r#"{"1":"John"}"#)];
+    let message = twilio.post(&messages, &template).await.expect(201);
+    assert_like(&message.body, &sample("message_content_template.json"));
+}
+
+#[tokio::test]
 async fn lists_look_like_twilios_samples() {
     let twilio = Twilio::start().await;
     let conversation = twilio.conversation().await;

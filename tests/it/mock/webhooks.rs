@@ -1,141 +1,13 @@
 //! Webhooks out: which events are told, with which fields, signed, in order, and without anybody waiting for them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
-use base64::Engine as _;
-use hmac::{Hmac, KeyInit, Mac};
-use http_body_util::BodyExt;
 use serde_json::json;
 use switchboard::mock::{Mock, Options};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::twilio::{Twilio, fixture};
-
-/// Longer than any webhook takes that comes at all.
-const SOON: Duration = Duration::from_secs(10);
-
-/// One webhook as it was received.
-#[derive(Debug)]
-struct Told {
-    headers: HeaderMap,
-    form: BTreeMap<String, String>,
-}
-
-impl Told {
-    fn event(&self) -> &str {
-        &self.form["EventType"]
-    }
-}
-
-/// Somebody who takes webhooks, checks their signatures, and hands them on.
-struct Listener {
-    url: String,
-    told: UnboundedReceiver<Told>,
-}
-
-/// What the listener answers.
-#[derive(Clone, Copy, PartialEq)]
-enum Manner {
-    Polite,
-    Failing,
-    Silent,
-}
-
-struct Door {
-    tell: UnboundedSender<Told>,
-    url: String,
-    auth_token: String,
-    manner: Manner,
-}
-
-/// The signature by the book: the URL, then every name and value in the order of the names.
-fn signature(auth_token: &str, url: &str, form: &BTreeMap<String, String>) -> String {
-    let text = form.iter().fold(url.to_owned(), |text, (name, value)| text + name + value);
-    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(auth_token.as_bytes()).unwrap();
-    mac.update(text.as_bytes());
-    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
-}
-
-async fn take(State(door): State<Arc<Door>>, request: Request) -> StatusCode {
-    let (parts, body) = request.into_parts();
-    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-    let form: BTreeMap<String, String> = if parts.method == Method::GET {
-        let (_, path) = door.url.split_once("/webhooks").unwrap();
-        let url = format!("{}{}", door.url.strip_suffix(&format!("/webhooks{path}")).unwrap(), parts.uri);
-        assert_eq!(parts.headers["x-twilio-signature"], signature(&door.auth_token, &url, &BTreeMap::new()));
-        form_urlencoded::parse(parts.uri.query().unwrap().as_bytes()).into_owned().collect()
-    } else {
-        let form = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
-        assert_eq!(parts.headers["x-twilio-signature"], signature(&door.auth_token, &door.url, &form));
-        form
-    };
-    door.tell.send(Told { headers: parts.headers, form }).unwrap();
-    match door.manner {
-        Manner::Polite => StatusCode::NO_CONTENT,
-        Manner::Failing => StatusCode::INTERNAL_SERVER_ERROR,
-        Manner::Silent => std::future::pending().await,
-    }
-}
-
-impl Listener {
-    async fn start(manner: Manner) -> Self {
-        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/webhooks?from=twilio", socket.local_addr().unwrap());
-        let (tell, told) = unbounded_channel();
-        let door = Door { tell, url: url.clone(), auth_token: Options::default().auth_token, manner };
-        let router = Router::new().fallback(take).with_state(Arc::new(door));
-        tokio::spawn(async move { axum::serve(socket, router).await });
-        Self { url, told }
-    }
-
-    async fn next(&mut self) -> Told {
-        tokio::time::timeout(SOON, self.told.recv()).await.expect("a webhook in time").unwrap()
-    }
-
-    /// The next webhook, which must be this event with exactly these fields.
-    async fn hears(&mut self, event: &str, sample: &str) -> Told {
-        let told = self.next().await;
-        assert_eq!(told.event(), event, "{told:?}");
-        assert_fields(&told, sample);
-        told
-    }
-
-    /// Nothing was told up to now: a marker that must come is the next thing that does.
-    async fn hears_nothing_else(&mut self, twilio: &Twilio) {
-        twilio.announce("/v1/Users", &[("Identity", "marker")]).await.expect(201);
-        let told = self.next().await;
-        assert_eq!(told.form.get("Identity").map(String::as_str), Some("marker"), "{told:?}");
-        twilio.delete("/v1/Users/marker").await.expect(204);
-    }
-}
-
-/// The field names of a sample form, apart from one Twilio sends or leaves out.
-fn assert_fields(told: &Told, sample: &str) {
-    let optional = ["MessagingServiceSid"];
-    let form = fixture(&format!("webhooks/{sample}"));
-    let expected: BTreeSet<String> =
-        form_urlencoded::parse(form.trim().as_bytes()).map(|(name, _)| name.into_owned()).collect();
-    let expected: BTreeSet<&str> =
-        expected.iter().map(String::as_str).filter(|name| !optional.contains(name)).collect();
-    let actual: BTreeSet<&str> =
-        told.form.keys().map(String::as_str).filter(|name| !optional.contains(name)).collect();
-    assert_eq!(actual, expected, "{sample}");
-    let (headers, form) = (&told.headers, &told.form);
-    assert_eq!(headers["user-agent"], "TwilioProxy/1.1");
-    assert_eq!(headers["content-type"], "application/x-www-form-urlencoded; charset=utf-8");
-    assert_eq!(headers["i-twilio-idempotency-token"].len(), 36);
-    assert_eq!(form["RetryCount"], "0");
-    for name in ["DateCreated", "DateUpdated", "DateRemoved", "StateUpdated"] {
-        if let Some(date) = form.get(name) {
-            assert_eq!((date.len(), &date[19..20], &date[23..]), (24, ".", "Z"), "{name} {date}");
-        }
-    }
-}
+use super::listener::{Listener, Manner, SOON, assert_fields};
+use super::twilio::Twilio;
 
 async fn listening() -> (Twilio, Listener) {
     let listener = Listener::start(Manner::Polite).await;
@@ -376,4 +248,117 @@ async fn nobody_waits_for_a_listener_and_failures_are_in_the_journal() {
 /// Stopping does not wait for webhooks nobody takes.
 async fn stops(mock: Mock) {
     tokio::time::timeout(SOON, mock.stop()).await.expect("an end");
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_not_taken_is_repeated_as_often_as_the_service_says() {
+    let (twilio, mut listener) = listening().await;
+    let conversation = twilio.conversation().await;
+    let messages = format!("{conversation}/Messages");
+    let service = format!("/v2/Services/{}", twilio.mock.service_sid());
+    let settings = twilio.get(&service).await.expect(200);
+    assert_eq!(
+        (&settings.body["pre_webhook_retry_count"], &settings.body["post_webhook_retry_count"]),
+        (&json!(0), &json!(0))
+    );
+    twilio.post(&service, &[("PostWebhookRetryCount", "4")]).await.refused(400, 20422);
+    twilio.post(&service, &[("PostWebhookRetryCount", "2")]).await.expect(200);
+
+    listener.answers([Manner::Saying(503, ""), Manner::Saying(429, ""), Manner::Saying(504, "")]);
+    twilio.announce(&messages, &[("Body", "one")]).await.expect(201);
+    let mut tokens = BTreeSet::new();
+    for attempt in ["0", "1", "2"] {
+        let told = listener.next().await;
+        assert_eq!((told.field("Body"), told.field("RetryCount")), ("one", attempt));
+        tokens.insert(told.headers["i-twilio-idempotency-token"].clone().to_str().unwrap().to_owned());
+    }
+    assert_eq!(tokens.len(), 1, "every attempt has the same token");
+
+    // A plain failure is not repeated, and the order is kept.
+    listener.answers([Manner::Saying(500, ""), Manner::Saying(503, "")]);
+    for body in ["two", "three", "four"] {
+        twilio.announce(&messages, &[("Body", body)]).await.expect(201);
+    }
+    for (body, attempt) in [("two", "0"), ("three", "0"), ("three", "1"), ("four", "0")] {
+        let told = listener.next().await;
+        assert_eq!((told.field("Body"), told.field("RetryCount")), (body, attempt));
+    }
+
+    // What the service does not say, the account's switches do.
+    twilio.control("/_mock/reset", &json!({})).await.expect(204);
+    twilio.control("/_mock/switches", &json!({"post_webhook_retry_count": 1})).await.expect(200);
+    let conversation = twilio.conversation().await;
+    listener.answers([Manner::Saying(503, ""), Manner::Saying(503, "")]);
+    twilio.announce(&format!("{conversation}/Messages"), &[("Body", "five")]).await.expect(201);
+    assert_eq!(listener.next().await.field("RetryCount"), "0");
+    assert_eq!(listener.next().await.field("RetryCount"), "1");
+    listener.hears_nothing_else(&twilio).await;
+}
+
+#[tokio::test]
+async fn a_new_scoped_webhook_hears_of_the_messages_it_asks_for() {
+    let twilio = Twilio::start().await;
+    let conversation = twilio.conversation().await;
+    for body in ["zero", "one", "two", "three"] {
+        twilio.write(&conversation, "alice", body).await;
+    }
+    let mut scoped = Listener::start(Manner::Polite).await;
+    let form = [
+        ("Target", "webhook"),
+        ("Configuration.Url", scoped.url.as_str()),
+        ("Configuration.Filters", "onMessageAdded"),
+        ("Configuration.ReplayAfter", "1"),
+    ];
+    let webhook = twilio.post(&format!("{conversation}/Webhooks"), &form).await.expect(201);
+    assert_eq!(webhook.body["configuration"]["replay_after"], json!(1));
+    for (index, body) in [("2", "two"), ("3", "three")] {
+        let told = scoped.next().await;
+        assert_eq!((told.event(), told.field("Index"), told.field("Body")), ("onMessageAdded", index, body));
+        assert_eq!(told.field("WebhookSid"), webhook.sid());
+    }
+    twilio.announce(&format!("{conversation}/Messages"), &[("Body", "four")]).await.expect(201);
+    assert_eq!(scoped.next().await.field("Index"), "4");
+}
+
+#[tokio::test]
+async fn webhooks_are_dropped_doubled_delayed_and_overtaken_on_demand() {
+    let (twilio, mut listener) = listening().await;
+    let conversation = twilio.conversation().await;
+    let messages = format!("{conversation}/Messages");
+    let say = async |body: &str| {
+        twilio.announce(&messages, &[("Body", body)]).await.expect(201);
+    };
+    let fault = async |action: serde_json::Value| {
+        let fault = json!({"webhook": "^onMessage", "times": 1, "action": action});
+        twilio.control("/_mock/faults", &fault).await.expect(200);
+    };
+    fault(json!({"drop": true})).await;
+    say("dropped").await;
+    fault(json!({"double": true})).await;
+    say("doubled").await;
+    let (first, second) = (listener.next().await, listener.next().await);
+    assert_eq!((first.field("Body"), second.field("Body")), ("doubled", "doubled"));
+    assert_eq!(first.headers["i-twilio-idempotency-token"], second.headers["i-twilio-idempotency-token"]);
+    fault(json!({"reorder": true})).await;
+    for body in ["second", "first", "third"] {
+        say(body).await;
+    }
+    for body in ["first", "second", "third"] {
+        assert_eq!(listener.next().await.field("Body"), body);
+    }
+    fault(json!({"delay_ms": [50, 50]})).await;
+    say("late").await;
+    say("behind it").await;
+    assert_eq!(listener.next().await.field("Body"), "late");
+    assert_eq!(listener.next().await.field("Body"), "behind it");
+    let dropped = twilio.mock.webhooks().into_iter().find(|entry| entry.status.is_none()).unwrap();
+    assert_eq!(dropped.error.as_deref(), Some("dropped by a fault"));
+
+    for wrong in [
+        json!({"action": {"drop": true}}),
+        json!({"webhook": "x", "action": {"status": 500}}),
+        json!({"webhook": "x", "path": "y", "action": {"drop": true}}),
+    ] {
+        twilio.control("/_mock/faults", &wrong).await.expect(400);
+    }
 }

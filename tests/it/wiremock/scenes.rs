@@ -112,11 +112,14 @@ scenes! {
     "users.create.exists" => |twilio| twilio.create_user(&NewUser { identity: "alice".to_owned(), ..carol() });
     "users.fetch" => |twilio| twilio.fetch_user("alice");
     "users.fetch.not_found" => |twilio| twilio.fetch_user("nobody");
+    "users.list" => |twilio| twilio.list_users(50);
     "users.update" => |twilio| twilio.update_user("alice", &UserChanges {
         friendly_name: Some("Alice B.".to_owned()), ..UserChanges::default()
     });
     "user_conversations.list" => |twilio| twilio.list_user_conversations("alice");
     "user_conversations.list.not_found" => |twilio| twilio.list_user_conversations("nobody");
+    "user_conversations.fetch" => |twilio| twilio.fetch_user_conversation("alice", CONVERSATION);
+    "user_conversations.fetch.not_found" => |twilio| twilio.fetch_user_conversation("nobody", CONVERSATION);
     "user_conversations.update" => |twilio| twilio.update_user_conversation("alice", CONVERSATION, &UserConversationChanges {
         last_read_message_index: Some(0), notification_level: Some(NotificationLevel::Muted),
     });
