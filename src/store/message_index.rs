@@ -1,21 +1,28 @@
 //! The message index: where every message stands and who wrote it, and the newest message of each conversation.
 //!
-//! Written behind the hot path: [`MessageIndex`] takes entries without waiting and one task writes them in batches. A full
-//! queue drops entries (counted); the index is then lower than the truth until the history is read again.
+//! Written behind the hot path: [`MessageIndex`] takes entries without waiting and one task writes them in batches. While the
+//! database is away the newest wait for it. A full queue drops entries (counted); the index is then lower than the truth
+//! until the history is read again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use sqlx::{Any, QueryBuilder, Transaction};
+use sqlx::{Any, AnyConnection, Connection, Transaction};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
+use super::database::in_time;
+use super::products::{self, Product};
+use super::query::QueryBuilder;
 use super::{Error, Store};
 
-/// Entries that may wait for the writer.
+/// Entries that may wait for the writer; as many again for a database that is away.
 const QUEUE: usize = 10_000;
 /// Entries written in one transaction.
 const BATCH: usize = 500;
+/// How often they are tried again while the database is away.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How long entries wait for others to be written with.
 const GATHER_FOR: Duration = Duration::from_millis(20);
 /// Conversations asked about in one statement: each takes two parameters, and databases bound those.
@@ -50,8 +57,10 @@ pub struct LastMessage {
 enum Entry {
     Message(IndexedMessage),
     Last(LastMessage),
+    Product(Product),
     Removed { message_sid: String },
     Forgotten { conversation_sid: String },
+    ProductForgotten { conversation_sid: String, message_index: Option<i64> },
     Flushed(oneshot::Sender<()>),
 }
 
@@ -85,6 +94,16 @@ impl MessageIndex {
         self.push(Entry::Last(last));
     }
 
+    /// Takes in the product a conversation is about; one from an older message changes nothing.
+    pub fn set_product(&self, product: Product) {
+        self.push(Entry::Product(product));
+    }
+
+    /// Drops the product of a conversation: whatever it is, or what the message at this index said.
+    pub fn forget_product(&self, conversation_sid: String, message_index: Option<i64>) {
+        self.push(Entry::ProductForgotten { conversation_sid, message_index });
+    }
+
     /// Drops a message that was deleted.
     pub fn remove(&self, message_sid: String) {
         self.push(Entry::Removed { message_sid });
@@ -106,28 +125,43 @@ impl MessageIndex {
 
     fn push(&self, entry: Entry) {
         if self.queue.try_send(entry).is_err() {
-            metrics::counter!("switchboard_message_index_dropped_total").increment(1);
+            dropped(1);
         }
     }
 }
 
 async fn write(store: Store, mut entries: mpsc::Receiver<Entry>) {
     let mut batch = Vec::new();
-    while entries.recv_many(&mut batch, BATCH).await > 0 {
-        gather(&mut entries, &mut batch).await;
+    // Of an earlier batch, while the database is away.
+    let mut unwritten = VecDeque::new();
+    loop {
+        if unwritten.is_empty() {
+            if entries.recv_many(&mut batch, BATCH).await == 0 {
+                break;
+            }
+            gather(&mut entries, &mut batch).await;
+        } else if let Ok(0) = timeout(AGAIN_AFTER, entries.recv_many(&mut batch, BATCH)).await {
+            // The service ends: once more, and no more.
+            store.write_all(&mut unwritten).await;
+            dropped(unwritten.len());
+            break;
+        }
         let mut waiting = Vec::new();
-        let mut rows = Vec::with_capacity(batch.len());
         for entry in batch.drain(..) {
             match entry {
                 Entry::Flushed(done) => waiting.push(done),
-                Entry::Message(_) | Entry::Last(_) | Entry::Removed { .. } | Entry::Forgotten { .. } => {
-                    rows.push(entry)
-                }
+                Entry::Message(_)
+                | Entry::Last(_)
+                | Entry::Product(_)
+                | Entry::Removed { .. }
+                | Entry::Forgotten { .. }
+                | Entry::ProductForgotten { .. } => unwritten.push_back(entry),
             }
         }
-        if let Err(error) = store.write_index(&rows).await {
-            metrics::counter!("switchboard_message_index_dropped_total").increment(rows.len() as u64);
-            tracing::warn!(%error, entries = rows.len(), "the message index was not written");
+        store.write_all(&mut unwritten).await;
+        if unwritten.len() > QUEUE {
+            dropped(unwritten.len() - QUEUE);
+            unwritten.drain(..unwritten.len() - QUEUE);
         }
         for done in waiting {
             // Whoever waited may have gone.
@@ -136,12 +170,19 @@ async fn write(store: Store, mut entries: mpsc::Receiver<Entry>) {
     }
 }
 
+fn dropped(entries: usize) {
+    metrics::counter!("switchboard_message_index_dropped_total").increment(entries as u64);
+}
+
 /// What is to be written next.
 #[derive(Default)]
 struct Batch<'a> {
-    messages: Vec<&'a IndexedMessage>,
+    /// In the order of their keys, as the others: writers on other nodes then wait for each other and never in a circle.
+    messages: BTreeMap<&'a str, &'a IndexedMessage>,
     /// Of several for one conversation only the newest counts.
-    last: HashMap<&'a str, LastMessage>,
+    last: BTreeMap<&'a str, LastMessage>,
+    /// Likewise.
+    products: BTreeMap<&'a str, &'a Product>,
 }
 
 impl<'a> Batch<'a> {
@@ -154,12 +195,20 @@ impl<'a> Batch<'a> {
         known.known_from = known_from;
     }
 
-    async fn write(&mut self, transaction: &mut Transaction<'_, Any>) -> Result<(), Error> {
+    fn take_product(&mut self, product: &'a Product) {
+        let known = self.products.entry(&product.conversation_sid).or_insert(product);
+        if product.message_index >= known.message_index {
+            *known = product;
+        }
+    }
+
+    /// One statement for each table.
+    async fn write(&mut self, transaction: &mut Transaction<'_, Any>) -> Result<(), sqlx::Error> {
         if !self.messages.is_empty() {
-            let mut insert = QueryBuilder::<Any>::new(
+            let mut insert = QueryBuilder::new(
                 "INSERT INTO messages (message_sid, conversation_sid, message_index, author) ",
             );
-            insert.push_values(self.messages.drain(..), |mut row, message| {
+            insert.push_values(std::mem::take(&mut self.messages), |mut row, (_, message)| {
                 row.push_bind(&message.message_sid)
                     .push_bind(&message.conversation_sid)
                     .push_bind(message.message_index)
@@ -168,10 +217,10 @@ impl<'a> Batch<'a> {
             insert.push(" ON CONFLICT DO NOTHING").build().execute(&mut **transaction).await?;
         }
         if !self.last.is_empty() {
-            let mut upsert = QueryBuilder::<Any>::new(
+            let mut upsert = QueryBuilder::new(
                 "INSERT INTO last_messages (conversation_sid, message_index, message, known_from) ",
             );
-            upsert.push_values(self.last.drain(), |mut row, (_, last)| {
+            upsert.push_values(std::mem::take(&mut self.last), |mut row, (_, last)| {
                 row.push_bind(last.conversation_sid)
                     .push_bind(last.message_index)
                     .push_bind(last.message)
@@ -186,6 +235,9 @@ impl<'a> Batch<'a> {
                   WHERE excluded.message_index >= last_messages.message_index",
             );
             upsert.build().execute(&mut **transaction).await?;
+        }
+        if !self.products.is_empty() {
+            products::write(transaction, std::mem::take(&mut self.products).into_values()).await?;
         }
         Ok(())
     }
@@ -205,38 +257,71 @@ async fn gather(entries: &mut mpsc::Receiver<Entry>, batch: &mut Vec<Entry>) {
     }
 }
 
-impl Store {
-    /// Writes entries in order; what stands in a row for one table is one statement.
-    async fn write_index(&self, entries: &[Entry]) -> Result<(), Error> {
-        if entries.is_empty() {
-            return Ok(());
+/// Writes entries in order and at once; what stands in a row for one table is one statement.
+async fn write_entries(connection: &mut AnyConnection, entries: &[Entry]) -> Result<(), sqlx::Error> {
+    let mut batch = Batch::default();
+    let mut transaction = connection.begin().await?;
+    for entry in entries {
+        match entry {
+            Entry::Message(message) => drop(batch.messages.insert(&message.message_sid, message)),
+            Entry::Last(last) => batch.take_last(last),
+            Entry::Product(product) => batch.take_product(product),
+            Entry::ProductForgotten { conversation_sid, message_index } => {
+                batch.write(&mut transaction).await?;
+                products::forget(&mut transaction, conversation_sid, *message_index).await?;
+            }
+            Entry::Removed { message_sid } => {
+                batch.write(&mut transaction).await?;
+                sqlx::query("DELETE FROM messages WHERE message_sid = $1")
+                    .bind(message_sid)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            Entry::Forgotten { conversation_sid } => {
+                batch.write(&mut transaction).await?;
+                sqlx::query("DELETE FROM last_messages WHERE conversation_sid = $1")
+                    .bind(conversation_sid)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            Entry::Flushed(_) => {}
         }
-        let mut batch = Batch::default();
-        let mut transaction = self.pool.begin().await?;
+    }
+    batch.write(&mut transaction).await?;
+    transaction.commit().await
+}
+
+impl Store {
+    /// Writes entries in order; leaves those that have to wait until the database is back.
+    async fn write_all(&self, entries: &mut VecDeque<Entry>) {
+        while !entries.is_empty() {
+            let next = entries.len().min(BATCH);
+            let rows = &entries.make_contiguous()[..next];
+            if let Err(error) = self.write_index(rows).await {
+                if error.is_passing() {
+                    tracing::warn!(%error, entries = entries.len(), "the message index waits for the database");
+                    return;
+                }
+                self.write_one_by_one(rows).await;
+            }
+            entries.drain(..next);
+        }
+    }
+
+    /// One entry that the database does not take must not take the others with it.
+    async fn write_one_by_one(&self, entries: &[Entry]) {
         for entry in entries {
-            match entry {
-                Entry::Message(message) => batch.messages.push(message),
-                Entry::Last(last) => batch.take_last(last),
-                Entry::Removed { message_sid } => {
-                    batch.write(&mut transaction).await?;
-                    sqlx::query("DELETE FROM messages WHERE message_sid = $1")
-                        .bind(message_sid)
-                        .execute(&mut *transaction)
-                        .await?;
-                }
-                Entry::Forgotten { conversation_sid } => {
-                    batch.write(&mut transaction).await?;
-                    sqlx::query("DELETE FROM last_messages WHERE conversation_sid = $1")
-                        .bind(conversation_sid)
-                        .execute(&mut *transaction)
-                        .await?;
-                }
-                Entry::Flushed(_) => {}
+            if let Err(error) = self.write_index(std::slice::from_ref(entry)).await {
+                dropped(1);
+                tracing::warn!(%error, "an entry of the message index was not written");
             }
         }
-        batch.write(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(())
+    }
+
+    async fn write_index(&self, entries: &[Entry]) -> Result<(), Error> {
+        let mut lease = self.pool.lease().await?;
+        let written = in_time(write_entries(lease.connection(), entries)).await;
+        Ok(lease.end(written)?)
     }
 
     /// The newest messages of these conversations, as far as they are known.
@@ -246,7 +331,7 @@ impl Store {
     pub async fn last_messages(&self, conversation_sids: &[String]) -> Result<Vec<LastMessage>, Error> {
         let mut found = Vec::with_capacity(conversation_sids.len());
         for asked in conversation_sids.chunks(ASKED_AT_ONCE) {
-            let mut query = QueryBuilder::<Any>::new(
+            let mut query = QueryBuilder::new(
                 "SELECT conversation_sid, message_index, message, known_from FROM last_messages WHERE conversation_sid IN (",
             );
             let mut list = query.separated(", ");
@@ -263,6 +348,47 @@ impl Store {
         Ok(found)
     }
 
+    /// Where a message stands: its conversation and its place there.
+    ///
+    /// # Errors
+    /// [`Error`] when the database does not answer.
+    pub async fn find_message(&self, message_sid: &str) -> Result<Option<(String, i64)>, Error> {
+        let row =
+            sqlx::query_as("SELECT conversation_sid, message_index FROM messages WHERE message_sid = $1");
+        Ok(row.bind(message_sid).fetch_optional(&self.pool).await?)
+    }
+
+    /// How many messages the conversation has from index `from` on.
+    ///
+    /// # Errors
+    /// [`Error`] when the database does not answer.
+    pub async fn count_messages(&self, conversation_sid: &str, from: i64) -> Result<i64, Error> {
+        let (count,): (i64,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM messages WHERE conversation_sid = $1 AND message_index >= $2",
+        )
+        .bind(conversation_sid)
+        .bind(from)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count)
+    }
+
+    /// The place of the conversation's `nth` newest message, counted from 0.
+    ///
+    /// # Errors
+    /// [`Error`] when the database does not answer.
+    pub async fn nth_newest_index(&self, conversation_sid: &str, nth: i64) -> Result<Option<i64>, Error> {
+        let row: Option<(i64,)> = sqlx::query_as(
+            "SELECT message_index FROM messages WHERE conversation_sid = $1
+             ORDER BY message_index DESC LIMIT 1 OFFSET $2",
+        )
+        .bind(conversation_sid)
+        .bind(nth)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|(index,)| index))
+    }
+
     /// How many messages somebody other than `reader` wrote past each conversation's `(sid, index)`; a conversation
     /// without any is missing from the answer.
     ///
@@ -276,7 +402,7 @@ impl Store {
         let mut counts = HashMap::new();
         for asked in past.chunks(ASKED_AT_ONCE) {
             let mut query =
-                QueryBuilder::<Any>::new("SELECT conversation_sid, COUNT(*) FROM messages WHERE author <> ");
+                QueryBuilder::new("SELECT conversation_sid, COUNT(*) FROM messages WHERE author <> ");
             query.push_bind(reader);
             query.push(" AND (");
             for (place, (sid, index)) in asked.iter().enumerate() {
