@@ -17,6 +17,7 @@ pub mod realtime;
 
 pub mod core;
 
+pub mod fetch;
 pub mod store;
 pub mod twilio;
 

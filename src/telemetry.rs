@@ -148,8 +148,13 @@ pub fn twilio_call() {
 /// wrapped in [`in_same_count`].
 pub async fn counting<F: Future>(future: F) -> (F::Output, u32) {
     let calls = Arc::new(AtomicU32::new(0));
-    let output = CALLS.scope(Arc::clone(&calls), future).await;
+    let output = counting_in(Arc::clone(&calls), future).await;
     (output, calls.load(Ordering::Relaxed))
+}
+
+/// Runs `future` and counts its calls to Twilio in `calls`, to be read meanwhile.
+pub async fn counting_in<F: Future>(calls: Arc<AtomicU32>, future: F) -> F::Output {
+    CALLS.scope(calls, future).await
 }
 
 /// Wraps a `future` that is about to be spawned, so that its calls count for whoever spawns it.

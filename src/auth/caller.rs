@@ -28,6 +28,8 @@ pub enum Caller {
         /// What the token allows.
         role: Role,
     },
+    /// Somebody without an account who asks for support, by a guest id: a person like any other, but no token names them.
+    Guest(Identity),
     /// The app's back end, by its `X-Api-Key`. Has no identity of its own.
     Service,
 }
@@ -43,21 +45,35 @@ impl Caller {
     /// and the caller has no identity of their own.
     pub fn acting_as(&self, claimed: Option<&Identity>) -> Result<Identity, AuthError> {
         match (self, claimed) {
-            (Self::Known { identity, role: Role::User }, Some(claimed)) if identity != claimed => {
+            (Self::Known { identity, role: Role::User } | Self::Guest(identity), Some(claimed))
+                if identity != claimed =>
+            {
                 Err(AuthError::NotYou)
             }
-            (Self::Known { identity, role: Role::User }, _) => Ok(identity.clone()),
+            (Self::Known { identity, role: Role::User } | Self::Guest(identity), _) => Ok(identity.clone()),
             (Self::Anonymous | Self::Service | Self::Known { .. }, Some(claimed)) => Ok(claimed.clone()),
             (Self::Known { identity, .. }, None) => Ok(identity.clone()),
             (Self::Anonymous | Self::Service, None) => Err(AuthError::IdentityMissing),
         }
     }
 
-    /// The caller's own identity, when a token told it.
+    /// The caller's own identity, when a token or a guest id told it.
     pub fn identity(&self) -> Option<&Identity> {
         match self {
-            Self::Known { identity, .. } => Some(identity),
+            Self::Known { identity, .. } | Self::Guest(identity) => Some(identity),
             Self::Anonymous | Self::Service => None,
+        }
+    }
+
+    /// The caller's own identity, where nothing goes without: what belongs to a person.
+    ///
+    /// # Errors
+    /// [`AuthError::Missing`] without a token, [`AuthError::IdentityMissing`] for the app's back end by its key.
+    pub fn person(&self) -> Result<&Identity, AuthError> {
+        match self {
+            Self::Known { identity, .. } => Ok(identity),
+            Self::Anonymous | Self::Guest(_) => Err(AuthError::Missing),
+            Self::Service => Err(AuthError::IdentityMissing),
         }
     }
 
@@ -66,7 +82,7 @@ impl Caller {
         match self {
             Self::Known { role, .. } => matches!(role, Role::Admin | Role::Service),
             Self::Service => true,
-            Self::Anonymous => false,
+            Self::Anonymous | Self::Guest(_) => false,
         }
     }
 
@@ -101,6 +117,14 @@ mod tests {
         assert_eq!(alice.acting_as(Some(&identity("alice"))), Ok(identity("alice")));
         assert_eq!(alice.acting_as(Some(&identity("bob"))), Err(AuthError::NotYou));
         assert!(!alice.is_admin());
+    }
+
+    #[test]
+    fn a_guest_is_only_that_guest() {
+        let guest = Caller::Guest(identity("guest_1_a"));
+        assert_eq!(guest.acting_as(None), Ok(identity("guest_1_a")));
+        assert_eq!(guest.acting_as(Some(&identity("bob"))), Err(AuthError::NotYou));
+        assert!(!guest.is_admin() && !guest.is_anonymous());
     }
 
     #[test]

@@ -16,6 +16,9 @@ use super::{
 /// The `cty` header that makes a JWT a Twilio access token.
 pub(super) const TWILIO_CONTENT_TYPE: &str = "twilio-fpa;v=1";
 
+/// What a claim says that is about what somebody may do.
+const ROLES: [&str; 4] = ["admin", "super_admin", "service", "user"];
+
 /// The one claim read before the signature is checked: it chooses the key.
 #[derive(Deserialize)]
 pub(super) struct IssuerClaim {
@@ -132,6 +135,10 @@ impl Claims {
                 phone_number: text(self.phone_number.as_ref()),
                 country_code: text(self.country_code.as_ref()),
                 bio: text(self.bio.as_ref()),
+                kind: [&self.user_type, &self.kind]
+                    .into_iter()
+                    .filter_map(|claim| text(claim.as_ref()))
+                    .find(|kind| !ROLES.contains(&kind.as_str())),
             },
         })
     }
@@ -174,7 +181,12 @@ impl Claims {
 
 fn parse_identity(text: Option<String>) -> Result<Identity, Rejection> {
     let text = text.ok_or(Rejection::Invalid("names nobody"))?;
-    Identity::try_from(text).map_err(|_| Rejection::Invalid("its identity is not one"))
+    let identity = Identity::try_from(text).map_err(|_| Rejection::Invalid("its identity is not one"))?;
+    if identity.is_guest() {
+        // A guest has no account: a token that names one would let a user speak as somebody else's guest.
+        return Err(Rejection::Invalid("names a guest"));
+    }
+    Ok(identity)
 }
 
 /// A claim as text. Whole numbers count as theirs; an empty text as absent.

@@ -41,6 +41,14 @@ impl Identity {
         &self.0
     }
 
+    /// Whether it is one of those kept for guests, who have no account: `guest_…`.
+    pub fn is_guest(&self) -> bool {
+        self.0.starts_with(Self::GUEST_PREFIX)
+    }
+
+    /// How the identity of a guest begins.
+    pub const GUEST_PREFIX: &str = "guest_";
+
     fn check(text: &str) -> Result<(), InvalidIdentity> {
         if text.trim().is_empty() {
             Err(InvalidIdentity::Blank)

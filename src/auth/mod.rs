@@ -202,14 +202,30 @@ impl Auth {
     /// [`AuthError::Missing`] when neither is present and the mode is [`AuthMode::Required`];
     /// [`AuthError::Unavailable`] as in [`Auth::verify`].
     pub async fn caller(&self, token: Option<&str>, api_key: Option<&str>) -> Result<Caller, AuthError> {
+        self.caller_and_token(token, api_key).await.map(|(caller, _)| caller)
+    }
+
+    /// Says who is calling as [`Auth::caller`] does, and what the token says if that decided it.
+    ///
+    /// # Errors
+    /// As [`Auth::caller`].
+    pub async fn caller_and_token(
+        &self,
+        token: Option<&str>,
+        api_key: Option<&str>,
+    ) -> Result<(Caller, Option<Arc<Verified>>), AuthError> {
         if let (Some(ours), Some(theirs)) = (&self.0.settings.api_key, api_key) {
-            return if same_secret(ours, theirs) { Ok(Caller::Service) } else { Err(AuthError::Invalid) };
+            let same = same_secret(ours, theirs);
+            return if same { Ok((Caller::Service, None)) } else { Err(AuthError::Invalid) };
         }
         match token {
-            Some(token) => self.0.verify(token).await.map(|verified| Caller::from(&*verified)),
+            Some(token) => {
+                let verified = self.0.verify(token).await?;
+                Ok((Caller::from(&*verified), Some(verified)))
+            }
             None => match self.mode() {
                 AuthMode::Required => Err(AuthError::Missing),
-                AuthMode::Optional => Ok(Caller::Anonymous),
+                AuthMode::Optional => Ok((Caller::Anonymous, None)),
             },
         }
     }

@@ -31,7 +31,7 @@ pub enum Issuer {
 }
 
 /// What a token tells about a person, as it tells it. Fills the directory on first sight.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Profile {
     /// `name`.
     pub name: Option<String>,
@@ -45,4 +45,6 @@ pub struct Profile {
     pub country_code: Option<String>,
     /// `bio`.
     pub bio: Option<String>,
+    /// `user_type`, else `type`, as far as that is no role.
+    pub kind: Option<String>,
 }

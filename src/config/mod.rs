@@ -3,7 +3,9 @@
 //! [`Config`] is what was written (texts); [`Config::serve`] and its like turn it into [`Settings`], where everything
 //! is right and typed, or into all mistakes at once. Whether Twilio agrees (credentials, SIDs) is not asked here.
 
+mod database;
 mod mistakes;
+mod mock;
 mod reader;
 mod settings;
 
@@ -13,8 +15,12 @@ use std::net::SocketAddr;
 use clap::Args;
 use secrecy::SecretString;
 
+pub use database::DatabaseUrl;
 pub use mistakes::{ConfigErrors, Mistake};
-pub use settings::{CorsOrigins, LogSettings, MockSettings, MockTwilio, PublicUrl, Settings, TwilioSettings};
+pub use settings::{
+    CorsOrigins, LogSettings, MediaIngest, MediaSettings, MockSettings, MockTwilio, PublicUrl, Settings,
+    TwilioSettings,
+};
 
 use crate::auth::{AuthMode, AuthSettings};
 use reader::Reader;
@@ -41,6 +47,23 @@ pub struct Config {
     /// Where `mock-twilio` posts its webhooks; `dev` takes them itself. Default: nowhere.
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub mock_twilio_webhook_url: Option<String>,
+
+    /// File the mock Twilio keeps its state in across restarts; it is made. Unset: in memory only.
+    #[arg(long, env, hide_env_values = true, value_name = "FILE")]
+    pub mock_twilio_data: Option<String>,
+
+    /// JSON file an empty mock Twilio is filled from: users and conversations, or a snapshot. Unset: it begins empty.
+    #[arg(long, env, hide_env_values = true, value_name = "FILE")]
+    pub mock_twilio_seed: Option<String>,
+
+    /// How long the mock Twilio holds every answer back, in milliseconds. Unset: not at all.
+    #[arg(long, env, hide_env_values = true, value_name = "MS")]
+    pub mock_twilio_latency_ms: Option<String>,
+
+    /// Writes the mock Twilio takes per second and account before it answers 429; Twilio's own default is 30. Unset: any
+    /// number.
+    #[arg(long, env, hide_env_values = true, value_name = "WRITES")]
+    pub mock_twilio_rate_limit: Option<String>,
 
     /// Address the service is reached at from outside: Twilio posts its webhooks to it and links start with it.
     /// Needed by `serve`; in `dev` it follows from LISTEN.
@@ -80,6 +103,14 @@ pub struct Config {
     /// Origins whose pages may call the service, separated by commas, or `*`. Unset: none; in `dev` any on localhost.
     #[arg(long, env, hide_env_values = true, value_name = "ORIGINS")]
     pub cors_origins: Option<String>,
+
+    /// Whether the dialect chat refuses messages to somebody nobody knows. Default `false`.
+    #[arg(long, env, hide_env_values = true, value_name = "BOOLEAN")]
+    pub strict_users: Option<String>,
+
+    /// Whether whoever knows the id of a support guest's conversation may read and join it as that guest. Default `true`.
+    #[arg(long, env, hide_env_values = true, value_name = "BOOLEAN")]
+    pub guest_capability: Option<String>,
 
     /// SID of the Twilio account.
     #[arg(long, env, hide_env_values = true, value_name = "AC…")]
@@ -122,7 +153,23 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true, value_name = "CALLS")]
     pub twilio_max_concurrency: Option<String>,
 
-    /// Database of send keys, the message index and names of people: an SQLite file. Default `sqlite://data/switchboard.db`.
+    /// Whether files that messages only link to are fetched into Twilio's media service: `auto` (where a phone takes part),
+    /// `always` or `never`. Default `auto`.
+    #[arg(long, env, hide_env_values = true, value_name = "WHEN")]
+    pub media_ingest: Option<String>,
+
+    /// Internal networks that files may be fetched from all the same, separated by commas, such as `10.7.0.0/16`. Default:
+    /// none.
+    #[arg(long, env, hide_env_values = true, value_name = "NETWORKS")]
+    pub media_ingest_networks: Option<String>,
+
+    /// Most members of a group that is made or grows here, its creator included. Default `100`.
+    #[arg(long, env, hide_env_values = true, value_name = "PEOPLE")]
+    pub max_group_members: Option<String>,
+
+    /// Database of what Twilio has no place for: an SQLite file, or PostgreSQL
+    /// (`postgres://user:password@host:5432/name?sslmode=verify-full`), which several nodes need. Default
+    /// `sqlite://data/switchboard.db`.
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
 
@@ -174,24 +221,8 @@ impl Config {
     /// Everything that is malformed, at once.
     pub fn mock(self, mock: &MockTwilio) -> Result<MockSettings, ConfigErrors> {
         let mut read = Reader::default();
-        let listen = read.mock_listen(&self);
-        let webhook_url = read.mock_webhook_url(&self);
-        let log = read.log(&self);
-        let credentials = read.credentials(&self, Some(mock));
-        read.finish(|| {
-            let credentials = credentials?;
-            Some(MockSettings {
-                listen: listen?,
-                webhook_url: webhook_url?,
-                account_sid: credentials.account_sid,
-                auth_token: credentials.auth_token,
-                api_key_sid: credentials.api_key_sid,
-                api_key_secret: credentials.api_key_secret,
-                service_sid: credentials.service_sid,
-                phone_number: credentials.phone_number,
-                log: log?,
-            })
-        })
+        let settings = read.mock(&self, mock);
+        read.finish(|| settings)
     }
 
     /// Where the mock Twilio of `dev` listens, told before the rest so that its address can be known to the rest.
@@ -225,18 +256,26 @@ impl Config {
         let auth = read.auth(&self, purpose, allow_insecure, credentials.as_ref());
         let twilio = read.twilio(&self, credentials, mock, allow_insecure);
         let cors_origins = read.cors_origins(&self, purpose);
+        let strict_users = read.strict_users(&self);
+        let max_group_members = read.max_group_members(&self);
+        let guest_capability = read.guest_capability(&self);
         let database_url = read.database_url(&self);
+        let media = read.media(&self);
         let log = read.log(&self);
         read.refuse_open_doors(auth.as_ref(), twilio.as_ref(), listen, allow_insecure);
-        let warnings = warnings(auth.as_ref(), public_url.as_ref());
+        let warnings = warnings(auth.as_ref(), public_url.as_ref(), database_url.as_ref());
         read.finish(|| {
             Some(Settings {
                 listen: listen?,
                 public_url: public_url?,
                 auth: auth?,
                 cors_origins: cors_origins?,
+                strict_users: strict_users?,
+                guest_capability: guest_capability?,
                 twilio: twilio?,
+                max_group_members: max_group_members?,
                 database_url: database_url?,
+                media: media?,
                 log: log?,
                 warnings,
             })
@@ -245,7 +284,11 @@ impl Config {
 }
 
 /// What is allowed but may not be meant.
-fn warnings(auth: Option<&AuthSettings>, public_url: Option<&PublicUrl>) -> Vec<String> {
+fn warnings(
+    auth: Option<&AuthSettings>,
+    public_url: Option<&PublicUrl>,
+    database_url: Option<&DatabaseUrl>,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(auth) = auth
         && auth.mode == AuthMode::Required
@@ -267,6 +310,12 @@ fn warnings(auth: Option<&AuthSettings>, public_url: Option<&PublicUrl>) -> Vec<
         && url.is_plain_http_to_elsewhere()
     {
         warnings.push("PUBLIC_URL is http://: tokens and webhooks travel in clear text".to_owned());
+    }
+    if database_url.is_some_and(DatabaseUrl::is_believed_unseen) {
+        warnings.push(
+            "DATABASE_URL has no sslmode=verify-full: whoever stands between can read what is sent to the database"
+                .to_owned(),
+        );
     }
     warnings
 }

@@ -2,15 +2,16 @@
 //!
 //! Each method returns `None` after noting a mistake, so that reading goes on and all mistakes are told together.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::settings::is_loopback;
 use super::{
-    Config, ConfigErrors, CorsOrigins, DEVELOPMENT_JWT_SECRET, EXAMPLE_JWT_SECRET, LogSettings, Mistake,
-    MockTwilio, PublicUrl, Purpose, TwilioSettings,
+    Config, ConfigErrors, CorsOrigins, DEVELOPMENT_JWT_SECRET, DatabaseUrl, EXAMPLE_JWT_SECRET, LogSettings,
+    MediaIngest, MediaSettings, Mistake, MockTwilio, PublicUrl, Purpose, TwilioSettings,
 };
 use crate::auth::{AuthMode, AuthSettings, TwilioIssuer};
 use crate::telemetry::{LogFilter, LogFormat};
@@ -19,8 +20,8 @@ const CONVERSATIONS_URL: &str = "https://conversations.twilio.com";
 const MEDIA_URL: &str = "https://mcs.us1.twilio.com";
 const DATABASE_URL: &str = "sqlite://data/switchboard.db";
 const LISTEN: &str = "127.0.0.1:3001";
-const MOCK_LISTEN: &str = "127.0.0.1:3002";
 const MAX_CONCURRENCY: usize = 20;
+const MAX_GROUP_MEMBERS: usize = 100;
 
 const AN_ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:3001";
 const A_URL: &str = "a URL without user, query and fragment, such as https://chat.example.com";
@@ -82,7 +83,7 @@ impl Reader {
     }
 
     /// The outer `None` is a mistake, the inner one an unset variable.
-    fn optional<T>(
+    pub(super) fn optional<T>(
         &mut self,
         variable: &'static str,
         written: Option<&String>,
@@ -96,7 +97,7 @@ impl Reader {
         }
     }
 
-    fn listener(
+    pub(super) fn listener(
         &mut self,
         variable: &'static str,
         written: Option<&String>,
@@ -110,20 +111,18 @@ impl Reader {
         self.listener("LISTEN", config.listen.as_ref(), LISTEN)
     }
 
-    pub(super) fn mock_listen(&mut self, config: &Config) -> Option<SocketAddr> {
-        self.listener("MOCK_TWILIO_LISTEN", config.mock_twilio_listen.as_ref(), MOCK_LISTEN)
-    }
-
-    pub(super) fn mock_webhook_url(&mut self, config: &Config) -> Option<Option<Url>> {
-        self.optional("MOCK_TWILIO_WEBHOOK_URL", config.mock_twilio_webhook_url.as_ref(), A_URL, parse_url)
-    }
-
     /// False also when it is not understood: what is unsafe is then told too.
     pub(super) fn allow_insecure(&mut self, config: &Config) -> bool {
         let written = config.allow_insecure.as_ref();
         self.optional("ALLOW_INSECURE", written, "true or false", |text| text.parse().ok())
             .flatten()
             .unwrap_or(false)
+    }
+
+    pub(super) fn strict_users(&mut self, config: &Config) -> Option<bool> {
+        let written = config.strict_users.as_ref();
+        let strict = self.optional("STRICT_USERS", written, "true or false", |text| text.parse().ok())?;
+        Some(strict.unwrap_or(false))
     }
 
     pub(super) fn public_url(
@@ -224,6 +223,13 @@ impl Reader {
             Purpose::Serve => CorsOrigins::These(Vec::new()),
             Purpose::Dev => CorsOrigins::Localhost,
         }))
+    }
+
+    pub(super) fn guest_capability(&mut self, config: &Config) -> Option<bool> {
+        let written = config.guest_capability.as_ref();
+        let capability =
+            self.optional("GUEST_CAPABILITY", written, "true or false", |text| text.parse().ok())?;
+        Some(capability.unwrap_or(true))
     }
 
     pub(super) fn credentials(&mut self, config: &Config, mock: Option<&MockTwilio>) -> Option<Credentials> {
@@ -351,13 +357,41 @@ impl Reader {
         })
     }
 
-    pub(super) fn database_url(&mut self, config: &Config) -> Option<String> {
-        let should_be = "an SQLite file, such as sqlite://data/switchboard.db";
-        let url = self.optional("DATABASE_URL", config.database_url.as_ref(), should_be, |text| {
-            let is_sqlite = text.starts_with("sqlite://") || text.starts_with("sqlite::memory:");
-            is_sqlite.then(|| text.to_owned())
-        })?;
-        Some(url.unwrap_or_else(|| DATABASE_URL.to_owned()))
+    /// Twilio allows 1,000 participants in one conversation.
+    pub(super) fn max_group_members(&mut self, config: &Config) -> Option<usize> {
+        let written = config.max_group_members.as_ref();
+        let members =
+            self.optional("MAX_GROUP_MEMBERS", written, "a number from 2 to 1000, such as 100", |text| {
+                text.parse().ok().filter(|members| (2..=1000).contains(members))
+            })?;
+        Some(members.unwrap_or(MAX_GROUP_MEMBERS))
+    }
+
+    pub(super) fn database_url(&mut self, config: &Config) -> Option<DatabaseUrl> {
+        let should_be = "an SQLite file, such as sqlite://data/switchboard.db, or PostgreSQL, such as \
+                         postgres://user:password@db.example.com:5432/switchboard?sslmode=verify-full, with what is not a \
+                         letter or digit percent-encoded in user and password";
+        let url =
+            self.optional("DATABASE_URL", config.database_url.as_ref(), should_be, DatabaseUrl::parse)?;
+        Some(url.unwrap_or_else(|| DatabaseUrl::parse(DATABASE_URL).expect("the default is an SQLite file")))
+    }
+
+    pub(super) fn media(&mut self, config: &Config) -> Option<MediaSettings> {
+        let should_be = "auto, always or never";
+        let ingest =
+            self.optional("MEDIA_INGEST", config.media_ingest.as_ref(), should_be, |text| match text {
+                "auto" => Some(MediaIngest::Auto),
+                "always" => Some(MediaIngest::Always),
+                "never" => Some(MediaIngest::Never),
+                _ => None,
+            });
+        let written = config.media_ingest_networks.as_ref();
+        let should_be = "networks such as 10.7.0.0/16, separated by commas";
+        let networks = self.optional("MEDIA_INGEST_NETWORKS", written, should_be, |text| {
+            let network = |text: &str| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok();
+            listed(text).map(network).collect::<Option<Vec<IpNet>>>()
+        });
+        Some(MediaSettings { ingest: ingest?.unwrap_or_default(), networks: networks?.unwrap_or_default() })
     }
 
     pub(super) fn log(&mut self, config: &Config) -> Option<LogSettings> {

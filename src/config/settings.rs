@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use url::{Host, Url};
 
+use super::DatabaseUrl;
 use crate::auth::AuthSettings;
 use crate::telemetry::{LogFilter, LogFormat};
 
-/// What `serve` and `dev` run with. URLs hold no user and no password, so all of it may be printed.
+/// What `serve` and `dev` run with. Secrets hide themselves, other URLs hold none, so all of it may be printed.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `LISTEN`.
@@ -20,10 +23,18 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// `CORS_ORIGINS`.
     pub cors_origins: CorsOrigins,
+    /// `STRICT_USERS`.
+    pub strict_users: bool,
     /// `TWILIO_…`.
     pub twilio: TwilioSettings,
-    /// `DATABASE_URL`: `sqlite://…`.
-    pub database_url: String,
+    /// `DATABASE_URL`.
+    pub database_url: DatabaseUrl,
+    /// `MEDIA_INGEST` and `MEDIA_INGEST_NETWORKS`.
+    pub media: MediaSettings,
+    /// `MAX_GROUP_MEMBERS`: at least 2.
+    pub max_group_members: usize,
+    /// `GUEST_CAPABILITY`.
+    pub guest_capability: bool,
     /// `LOG_FORMAT` and `RUST_LOG`.
     pub log: LogSettings,
     /// What is allowed but may not be meant, one sentence each, to be told at start.
@@ -37,6 +48,27 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// Which lines are written.
     pub filter: LogFilter,
+}
+
+/// `MEDIA_INGEST` and `MEDIA_INGEST_NETWORKS`.
+#[derive(Debug, Clone, Default)]
+pub struct MediaSettings {
+    /// When.
+    pub ingest: MediaIngest,
+    /// From where, besides the public internet.
+    pub networks: Vec<IpNet>,
+}
+
+/// Whether files that messages only link to are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MediaIngest {
+    /// Where a phone takes part, which would get nothing but the link.
+    #[default]
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 /// How to reach Twilio, and as whom. SIDs have the right prefix and 32 hex digits.
@@ -104,6 +136,14 @@ pub struct MockSettings {
     pub listen: SocketAddr,
     /// `MOCK_TWILIO_WEBHOOK_URL`.
     pub webhook_url: Option<Url>,
+    /// `MOCK_TWILIO_DATA`.
+    pub data: Option<PathBuf>,
+    /// `MOCK_TWILIO_SEED`.
+    pub seed: Option<PathBuf>,
+    /// `MOCK_TWILIO_LATENCY_MS`.
+    pub latency_ms: u64,
+    /// `MOCK_TWILIO_RATE_LIMIT`: writes per second.
+    pub rate_limit: Option<u32>,
     /// `AC…`.
     pub account_sid: String,
     /// Signs webhooks.

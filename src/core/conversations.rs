@@ -12,9 +12,10 @@ use uuid::Uuid;
 
 use super::error::or_not_found;
 use super::events::Seen;
+use super::groups::{GROUP_NAMES, Roles};
 use super::participants::NewParticipant;
 use super::{
-    Changed, Conversation, ConversationSid, ConversationState, Core, Error, Event, Participant, look,
+    Changed, Conversation, ConversationSid, ConversationState, Core, Error, Event, Member, Participant, look,
 };
 use crate::auth::{Caller, Identity};
 use crate::twilio::{self, ConversationChanges, NewConversation};
@@ -105,23 +106,30 @@ impl Core {
         ensure_own_conversation(caller, group.participants.iter().map(|p| &p.identity))?;
         let creator = caller.identity().cloned();
         let core = self.clone();
-        self.to_the_end(async move {
-            let participants = core.with_picture_links(group.participants).await?;
-            // Unique by a name nobody else can have: should the answer get lost, the conversation can be found.
-            let unique_name = format!("group_{}", Uuid::new_v4().simple());
-            let new = NewConversation {
-                friendly_name: Some(group.friendly_name),
-                unique_name: Some(unique_name.clone()),
-                attributes: None,
-            };
-            let created = match core.twilio.create_conversation(&new).await {
-                Err(twilio::Error::Ambiguous(_)) => core.find_or_create(&unique_name, &new).await?,
-                other => other?,
-            };
-            let conversation = core.fill(created, &participants, creator).await?;
-            Ok(CreatedGroup { conversation, participants })
-        })
-        .await
+        self.to_the_end(async move { core.make_group(group, creator, None).await }).await
+    }
+
+    /// Makes a group with these attributes, all or nothing.
+    pub(super) async fn make_group(
+        &self,
+        group: NewGroup,
+        creator: Option<Identity>,
+        attributes: Option<String>,
+    ) -> Result<CreatedGroup, Error> {
+        let participants = self.with_picture_links(group.participants).await?;
+        // Unique by a name nobody else can have: should the answer get lost, the conversation can be found.
+        let unique_name = format!("{GROUP_NAMES}{}", Uuid::new_v4().simple());
+        let new = NewConversation {
+            friendly_name: Some(group.friendly_name),
+            unique_name: Some(unique_name.clone()),
+            attributes,
+        };
+        let created = match self.twilio.create_conversation(&new).await {
+            Err(twilio::Error::Ambiguous(_)) => self.find_or_create(&unique_name, &new).await?,
+            other => other?,
+        };
+        let conversation = self.fill(created, &participants, creator).await?;
+        Ok(CreatedGroup { conversation, participants })
     }
 
     /// After an unclear answer: the conversation is there under its unique name, or is made now.
@@ -141,7 +149,8 @@ impl Core {
         creator: Option<Identity>,
     ) -> Result<Arc<Conversation>, Error> {
         let sid = conversation.sid;
-        match self.add_all(sid, participants).await {
+        let roles = Roles::of_founders(&conversation, creator.as_ref());
+        match self.add_all(sid, participants, roles).await {
             Ok(added) => Ok(self.conversation_created(conversation, participants, added, creator).await),
             Err(error) => {
                 self.undo_creation(sid).await;
@@ -155,8 +164,12 @@ impl Core {
         &self,
         conversation: ConversationSid,
         people: &[NewParticipant],
+        roles: Roles<'_>,
     ) -> Result<Vec<Participant>, Error> {
-        let adding: Vec<_> = people.iter().map(|new| self.add_at_twilio(conversation, new)).collect();
+        let adding: Vec<_> = people
+            .iter()
+            .map(|new| self.add_at_twilio(conversation, new, roles.role_of(&new.identity)))
+            .collect();
         let mut adding = futures::stream::iter(adding).buffered(ADDED_AT_ONCE);
         let mut added = Vec::with_capacity(people.len());
         while let Some(participant) = adding.next().await {
@@ -168,7 +181,9 @@ impl Core {
     async fn undo_creation(&self, sid: ConversationSid) {
         match self.twilio.delete_conversation(sid).await {
             Ok(()) => {
-                tracing::info!(conversation.sid = %sid, "a conversation that could not be filled was deleted again")
+                tracing::info!(conversation.sid = %sid, "a conversation that could not be filled was deleted again");
+                // Twilio may have reported it already, or does so yet.
+                self.conversation_removed(sid).await;
             }
             Err(error) if error.is_not_found() => {}
             Err(error) => {
@@ -192,7 +207,8 @@ impl Core {
         let participants: Vec<_> = participants.into_iter().map(Arc::new).collect();
         self.participants.begin(conversation.sid, participants.clone()).await;
         self.remember_people(people).await;
-        self.conversation_added(Arc::clone(&conversation), participants.clone(), creator).await;
+        let members = self.members_of(&participants).await;
+        self.conversation_added(Arc::clone(&conversation), members, creator).await;
         for participant in participants {
             self.participant_added(participant).await;
         }
@@ -203,15 +219,18 @@ impl Core {
     pub(super) async fn conversation_added(
         &self,
         conversation: Arc<Conversation>,
-        participants: Vec<Arc<Participant>>,
+        members: Vec<Member>,
         creator: Option<Identity>,
     ) {
-        if !self.door.has_seen(&Seen::ConversationRemoved(conversation.sid))
-            && self.door.first(Seen::ConversationAdded(conversation.sid))
+        let is_new = self.door.first(Seen::ConversationAdded(conversation.sid));
+        // Twilio's report often comes before our own people are in, and knows nobody: then it is told again, with them.
+        if (is_new || !members.is_empty())
+            && !self.door.has_seen(&Seen::ConversationRemoved(conversation.sid))
         {
             self.conversations.keep(Arc::clone(&conversation)).await;
+            self.take_in_support(&conversation).await;
             self.lists.service_changed().await;
-            self.publish(&Event::ConversationAdded { conversation, participants, creator });
+            self.publish(&Event::ConversationAdded { conversation, members, creator });
         }
     }
 
@@ -278,6 +297,7 @@ impl Core {
         if changed.is_some_and(|changed| changed.friendly_name) {
             self.rename_direct(&now).await;
         }
+        self.take_in_support(&kept).await;
         kept
     }
 
@@ -321,8 +341,10 @@ impl Core {
         self.participants.forget(sid).await;
         self.history.forget(sid);
         self.forget_last_message(sid);
+        self.forget_product(sid, None);
         self.lists.service_changed().await;
         self.forget_direct(sid).await;
+        self.forget_support(sid).await;
         if self.door.first(Seen::ConversationRemoved(sid)) {
             self.publish(&Event::ConversationRemoved { conversation: sid });
         }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::auth::AuthError;
-use crate::twilio;
+use crate::{store, twilio};
 
 /// Why something was not done. Nothing was changed at Twilio unless the variant says so.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -36,6 +36,12 @@ pub enum Error {
     /// The caller is not a participant of the conversation.
     #[error("you are not a participant of this conversation")]
     NotAMember,
+    /// One of the two people blocks the other.
+    #[error("one of you has blocked the other")]
+    Blocked,
+    /// A rule of groups stands against it.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     /// There is no such conversation.
     #[error("no such conversation")]
     ConversationNotFound,
@@ -45,6 +51,12 @@ pub enum Error {
     /// There is no such participant in the conversation.
     #[error("no such participant in this conversation")]
     ParticipantNotFound,
+    /// There is no such person.
+    #[error("no such user")]
+    PersonNotFound,
+    /// Somebody wants to talk to themselves.
+    #[error("a conversation needs somebody else")]
+    OnlyYourself,
     /// There is no such media.
     #[error("no such media")]
     MediaNotFound,
@@ -66,6 +78,12 @@ pub enum Error {
         /// When to come back.
         retry_after: Option<Duration>,
     },
+    /// Twilio takes no more for now, however long it was waited; nothing was done.
+    #[error("the chat service is busy, please try again")]
+    Throttled {
+        /// When to come back.
+        retry_after: Option<Duration>,
+    },
     /// A setting is missing that this needs.
     #[error("not configured: set {0}")]
     NotConfigured(&'static str),
@@ -83,6 +101,29 @@ pub enum Error {
     /// Ours to mend: logged where it happened.
     #[error("internal error")]
     Internal,
+}
+
+/// Which rule of groups stands against something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// A group is more than one person.
+    #[error("a group needs at least 2 members")]
+    TooFewMembers,
+    /// The group would have more members than are allowed.
+    #[error("a group has at most {most} members")]
+    TooManyMembers {
+        /// So many are allowed.
+        most: usize,
+    },
+    /// Whoever is to be added is in the group.
+    #[error("the user is already a member of the group")]
+    AlreadyMember,
+    /// Whoever is to be removed is not in the group.
+    #[error("the user is not a member of the group")]
+    NotAMember,
+    /// The conversation is no group.
+    #[error("no such group")]
+    NotAGroup,
 }
 
 impl Error {
@@ -112,9 +153,9 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooManyRequests { retry_after } | Self::Unavailable { retry_after } => {
-                Some(retry_after.unwrap_or(Duration::from_secs(2)))
-            }
+            Self::TooManyRequests { retry_after }
+            | Self::Throttled { retry_after }
+            | Self::Unavailable { retry_after } => Some(retry_after.unwrap_or(Duration::from_secs(2))),
             Self::UnknownOutcome => Some(Duration::from_secs(2)),
             Self::Invalid { .. }
             | Self::Unreadable(_)
@@ -123,9 +164,13 @@ impl Error {
             | Self::NoSuchEndpoint
             | Self::Auth(_)
             | Self::NotAMember
+            | Self::Blocked
+            | Self::Group(_)
             | Self::ConversationNotFound
             | Self::MessageNotFound
             | Self::ParticipantNotFound
+            | Self::PersonNotFound
+            | Self::OnlyYourself
             | Self::MediaNotFound
             | Self::ConversationClosed
             | Self::PhoneBusy
@@ -163,12 +208,19 @@ impl From<twilio::Error> for Error {
                     Self::Internal
                 }
             },
-            twilio::Error::RateLimited { retry_after } => Self::Unavailable { retry_after: *retry_after },
+            twilio::Error::RateLimited { retry_after } => Self::Throttled { retry_after: *retry_after },
             twilio::Error::Unreachable(_) | twilio::Error::Ambiguous(_) | twilio::Error::Undecodable(_) => {
                 tracing::warn!(%error, "Twilio did not answer as hoped");
                 Self::Unavailable { retry_after: None }
             }
         }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        tracing::error!(%error, "the database is needed and does not answer");
+        Self::Unavailable { retry_after: None }
     }
 }
 

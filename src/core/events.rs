@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{
-    Conversation, ConversationSid, Core, DeliveryStatus, Message, MessageSid, Participant, ParticipantSid,
+    Conversation, ConversationSid, Core, DeliveryStatus, Member, Message, MessageSid, Participant,
+    ParticipantSid, SupportConversation, SupportEvent,
 };
 use crate::auth::Identity;
 use crate::clock::Clock;
@@ -63,7 +64,7 @@ pub enum Event {
         /// It.
         conversation: Arc<Conversation>,
         /// Who is in it from the start, as far as is known: nobody when Twilio reports what others made.
-        participants: Vec<Arc<Participant>>,
+        members: Vec<Member>,
         /// Who made it, if a person did so through us.
         creator: Option<Identity>,
     },
@@ -122,6 +123,15 @@ pub enum Event {
         /// Who, and how they are.
         status: Status,
     },
+    /// A person came online, went offline or set a status; told once to everybody who knows them.
+    PersonStatusChanged {
+        /// Who, and how they are.
+        status: Status,
+        /// Who is to hear of it, of those who are here.
+        known_to: Vec<Identity>,
+    },
+    /// Something happened in support.
+    Support(SupportEvent),
 }
 
 /// Which fields of a conversation changed.
@@ -178,6 +188,8 @@ impl Event {
             | Self::UserJoined { conversation, .. }
             | Self::UserLeft { conversation, .. }
             | Self::StatusChanged { conversation, .. } => *conversation,
+            Self::PersonStatusChanged { .. } => return None,
+            Self::Support(event) => return event.conversation(),
         })
     }
 }
@@ -223,7 +235,9 @@ struct LineState {
 
 /// A message whose turn has not come.
 struct Held {
-    event: Event,
+    message: Arc<Message>,
+    /// Where it is, if that is support.
+    support: Option<Arc<SupportConversation>>,
     /// Whoever wants to know when it has.
     waiting: Vec<oneshot::Sender<()>>,
 }
@@ -264,8 +278,20 @@ impl Door {
     }
 
     fn tell(&self, event: &Event) {
+        // What only carries a file of another message is told with that one.
+        if matches!(event, Event::MessageAdded(message) if super::messages::is_part(message)) {
+            return;
+        }
         if let Some(listener) = self.listener.get() {
             listener(event, self.clock.now());
+        }
+    }
+
+    /// Tells a message, and once more as one of support where it is.
+    fn tell_message(&self, message: Arc<Message>, support: Option<Arc<SupportConversation>>) {
+        self.tell(&Event::MessageAdded(Arc::clone(&message)));
+        if let Some(conversation) = support {
+            self.tell(&Event::Support(SupportEvent::MessageAdded { conversation, message }));
         }
     }
 
@@ -277,7 +303,7 @@ impl Door {
             }
             state.told = state.told.max(Some(*entry.key()));
             let held = entry.remove();
-            self.tell(&held.event);
+            self.tell_message(held.message, held.support);
             for waiting in held.waiting {
                 // Whoever waited may have gone.
                 let _ = waiting.send(());
@@ -336,20 +362,23 @@ impl Core {
         }
         // A newer version may have been reported before the message itself.
         let message = self.history.take_in(message);
-        self.note_last_message(&message);
+        if !super::messages::is_part(&message) {
+            self.note_last_message(&message);
+        }
 
+        let support = self.support.find(message.conversation_sid);
+        if support.is_some() {
+            self.support.recount(message.conversation_sid);
+        }
         let index = message.index;
         if state.told.is_none_or(|told| index <= told + 1) {
             state.told = state.told.max(Some(index));
-            self.door.tell(&Event::MessageAdded(message));
+            self.door.tell_message(message, support);
             self.door.release(&mut state, false);
             return None;
         }
         let first_held = state.held.is_empty();
-        let held = state
-            .held
-            .entry(index)
-            .or_insert(Held { event: Event::MessageAdded(message), waiting: Vec::new() });
+        let held = state.held.entry(index).or_insert(Held { message, support, waiting: Vec::new() });
         let told = held.wait();
         drop(state);
         if first_held {

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::error::or_not_found;
+use super::messages::is_part;
 use super::{ConversationSid, Core, Error, Message, MessageSid};
 use crate::auth::Caller;
 use crate::twilio::{NextPage, Order};
@@ -226,6 +227,7 @@ impl Window {
             .messages
             .range(floor.min(below)..below)
             .rev()
+            .filter(|(_, message)| !is_part(message))
             .take(span.limit)
             .map(|(_, m)| Arc::clone(m))
             .collect();
@@ -295,7 +297,8 @@ impl Core {
                 .await
                 .map_err(or_not_found(Error::ConversationNotFound))?;
             let room = span.limit - found.len();
-            found.extend(page.items.iter().filter(|m| m.index < below).take(room).cloned().map(Arc::new));
+            let fits = page.items.iter().filter(|message| message.index < below && !is_part(message));
+            found.extend(fits.take(room).cloned().map(Arc::new));
             let older = self.history.merge(&window, Some(from), &page.items, page.next);
             if found.len() < span.limit {
                 next = older;

@@ -25,8 +25,9 @@ const NEWS_FOR: TimeDelta = TimeDelta::minutes(15);
 const DRAIN_FOR: Duration = Duration::from_secs(2);
 
 /// The way in for Twilio's reports: a cheap clone of a queue that is worked off in order.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Inbound {
+    core: Core,
     queue: mpsc::Sender<(Webhook, Option<String>)>,
 }
 
@@ -39,7 +40,9 @@ impl Inbound {
     #[must_use]
     pub fn start(core: Core) -> Self {
         let (queue, mut reports) = mpsc::channel::<(Webhook, Option<String>)>(QUEUE);
+        let taking_in = core.clone();
         tokio::spawn(async move {
+            let core = taking_in;
             while let Some((report, token)) = reports.recv().await {
                 // A report that cannot be taken in must not be the last one.
                 if AssertUnwindSafe(core.take_in(report, token)).catch_unwind().await.is_err() {
@@ -48,7 +51,16 @@ impl Inbound {
                 }
             }
         });
-        Self { queue }
+        Self { core, queue }
+    }
+
+    /// Whether what Twilio is about to do may be done; `None` for reports of what has happened. Asks nobody but memory and
+    /// the database: Twilio and whoever writes wait for it.
+    pub async fn permits(&self, report: &Webhook) -> Option<bool> {
+        let WebhookEvent::MessageAdd { conversation_sid, author } = &report.event else { return None };
+        // Over the SDK a message may name any author; who is connected is who writes.
+        let author = report.client_identity.as_ref().unwrap_or(author);
+        Some(self.core.permits_message(*conversation_sid, author).await)
     }
 
     /// Takes a verified report; `token` is its `I-Twilio-Idempotency-Token`.
@@ -75,7 +87,11 @@ impl Core {
             return;
         }
         match report.event {
-            WebhookEvent::MessageAdded(message) => self.message_reported(whole_seconds(message)),
+            WebhookEvent::MessageAdded(message) => {
+                self.note_media(&message).await;
+                self.learn_support(message.conversation_sid).await;
+                self.message_reported(whole_seconds(message));
+            }
             WebhookEvent::MessageUpdated(message) => self.message_changed(&Arc::new(whole_seconds(message))),
             WebhookEvent::MessageRemoved { conversation_sid, message_sid, index } => {
                 self.message_removed(conversation_sid, message_sid, index);
@@ -122,8 +138,9 @@ impl Core {
                     });
                 }
             }
-            // A new user is in no conversation yet; what asks for leave is not subscribed to.
-            WebhookEvent::UserAdded(_) | WebhookEvent::Unhandled { .. } => {}
+            // A new user is in no conversation yet; what asks for leave has happened to nobody.
+            WebhookEvent::UserAdded(_) | WebhookEvent::MessageAdd { .. } | WebhookEvent::Unhandled { .. } => {
+            }
         }
     }
 

@@ -47,6 +47,11 @@ impl LastMessages {
         }
     }
 
+    /// The newest message, if it is in memory.
+    pub(super) fn find(&self, conversation: ConversationSid) -> Option<Arc<Message>> {
+        self.cache.get(&conversation)?.message
+    }
+
     fn next_heard(&self) -> u64 {
         self.heard.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -68,6 +73,7 @@ impl Core {
             }
         });
         self.index.add(indexed(message));
+        self.note_product(message);
         let last = last.into_value();
         if last.message.as_ref().is_some_and(|newest| newest.sid == message.sid) {
             self.save_last(message, last.known_from);
@@ -84,6 +90,7 @@ impl Core {
             message: None,
             known_from: 0,
         });
+        self.note_no_product(conversation);
     }
 
     /// Takes in an edited message.
@@ -119,18 +126,33 @@ impl Core {
         known_from: i64,
     ) {
         let mut newest = None;
-        for message in messages {
+        for message in messages.filter(|message| !super::messages::is_part(message)) {
             self.index.add(indexed(message));
             newest = Some(message);
         }
         if let Some(newest) = newest {
             self.last_messages.cache.entry(conversation).and_upsert_with(|known| {
-                let heard = known.map_or(0, |known| known.value().heard);
-                Last { message: Some(Arc::clone(newest)), known_from, heard }
+                let Some(known) = known.map(moka::Entry::into_value) else {
+                    return Last { message: Some(Arc::clone(newest)), known_from, heard: 0 };
+                };
+                // Where the two parts meet, what was known before still counts.
+                let end = known.message.map_or(0, |message| message.index + 1);
+                let known_from =
+                    if end >= known_from { known.known_from.min(known_from) } else { known_from };
+                Last { message: Some(Arc::clone(newest)), known_from, heard: known.heard }
             });
             self.save_last(newest, known_from);
         } else {
             self.note_empty(conversation);
+        }
+    }
+
+    /// Takes in a page of a history that is read from end to beginning. `newest`: with the last page, the newest message of
+    /// all, since from there on the index is complete.
+    pub(super) fn index_history(&self, messages: &[Arc<Message>], newest: Option<&Arc<Message>>) {
+        messages.iter().for_each(|message| self.index.add(indexed(message)));
+        if let Some(newest) = newest {
+            self.index_messages(newest.conversation_sid, std::iter::once(newest), 0);
         }
     }
 
@@ -175,6 +197,26 @@ impl Core {
             }
         }
         Ok(found)
+    }
+
+    /// The newest message of each of these conversations as far as it is known here; of empty ones and of those nobody
+    /// told of, none. No Twilio call.
+    pub(super) async fn known_last_messages(
+        &self,
+        conversations: &[ConversationSid],
+    ) -> HashMap<ConversationSid, Arc<Message>> {
+        let mut found = HashMap::with_capacity(conversations.len());
+        let mut unknown = Vec::new();
+        for sid in conversations {
+            match self.last_messages.cache.get(sid) {
+                Some(last) => drop(found.insert(*sid, last)),
+                None => unknown.push(*sid),
+            }
+        }
+        if !unknown.is_empty() {
+            self.recall_last(&mut unknown, &mut found).await;
+        }
+        found.into_iter().filter_map(|(sid, last)| Some((sid, last.message?))).collect()
     }
 
     /// What the database remembers; whatever it does not stays in `unknown`.

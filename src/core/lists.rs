@@ -148,7 +148,7 @@ impl Core {
             return Err(AuthError::NotYou.into());
         }
         let mut all = match identity.or(own) {
-            Some(identity) => self.conversations_of(identity).await?,
+            Some(identity) => self.conversations_of(identity, |_| true).await?,
             None => self.conversations_of_service().await?,
         };
         all.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
@@ -162,14 +162,16 @@ impl Core {
         Ok(Listing { conversations: all.into_iter().map(|(_, listed)| listed).collect(), next })
     }
 
-    async fn conversations_of(
+    /// The conversations of `identity` that are `wanted`; no more is asked about the others.
+    pub(super) async fn conversations_of(
         &self,
         identity: &Identity,
+        wanted: impl Fn(&Conversation) -> bool,
     ) -> Result<Vec<(Cursor, ListedConversation)>, Error> {
         let list = self.person_list(identity).await?;
         let memberships = list.memberships.lock().clone();
         let sids: Vec<_> = memberships.keys().copied().collect();
-        let mut listed = self.describe(&sids).await?;
+        let mut listed = self.describe(&sids, wanted).await?;
         let past: Vec<_> = listed
             .iter()
             .filter_map(|(listed, _)| {
@@ -217,28 +219,54 @@ impl Core {
         if self.lists.changes.seen(&()) != before {
             self.lists.service.invalidate(&()).await;
         }
-        let listed = self.describe(&sids).await?;
+        let listed = self.describe(&sids, |_| true).await?;
         Ok(listed.into_iter().map(|(listed, last)| (listed.cursor(&last), listed)).collect())
     }
 
-    /// Conversations with their last messages; those that are gone are left out.
-    async fn describe(&self, sids: &[ConversationSid]) -> Result<Vec<(ListedConversation, Last)>, Error> {
-        let mut last_messages = self.last_messages_of(sids).await?;
+    /// The conversations among `sids` that are `wanted`, with their last messages; those that are gone are left out.
+    async fn describe(
+        &self,
+        sids: &[ConversationSid],
+        wanted: impl Fn(&Conversation) -> bool,
+    ) -> Result<Vec<(ListedConversation, Last)>, Error> {
+        let conversations = self.wanted_of(sids, wanted).await?;
+        let sids: Vec<_> = conversations.iter().map(|conversation| conversation.sid).collect();
+        let mut last_messages = self.last_messages_of(&sids).await?;
+        let with_last = |conversation: Arc<Conversation>| {
+            let last = last_messages.remove(&conversation.sid)?;
+            let last_message = last.message.clone();
+            Some((ListedConversation { conversation, last_message, unread_count: None }, last))
+        };
+        Ok(conversations.into_iter().filter_map(with_last).collect())
+    }
+
+    async fn wanted_of(
+        &self,
+        sids: &[ConversationSid],
+        wanted: impl Fn(&Conversation) -> bool,
+    ) -> Result<Vec<Arc<Conversation>>, Error> {
         let fetching: Vec<_> = sids.iter().map(|sid| self.conversation(*sid)).collect();
         let mut fetched = futures::stream::iter(fetching).buffered(FETCHED_AT_ONCE);
-        let mut listed = Vec::with_capacity(sids.len());
+        let mut conversations = Vec::with_capacity(sids.len());
         while let Some(conversation) = fetched.next().await {
-            let conversation = match conversation {
-                Ok(conversation) => conversation,
-                Err(Error::ConversationNotFound) => continue,
+            match conversation {
+                Ok(conversation) if wanted(&conversation) => conversations.push(conversation),
+                Ok(_) | Err(Error::ConversationNotFound) => {}
                 Err(error) => return Err(error),
-            };
-            if let Some(last) = last_messages.remove(&conversation.sid) {
-                let last_message = last.message.clone();
-                listed.push((ListedConversation { conversation, last_message, unread_count: None }, last));
             }
         }
-        Ok(listed)
+        Ok(conversations)
+    }
+
+    /// Which conversations of `identity` are `wanted`.
+    pub(super) async fn sids_of(
+        &self,
+        identity: &Identity,
+        wanted: impl Fn(&Conversation) -> bool,
+    ) -> Result<Vec<ConversationSid>, Error> {
+        let list = self.person_list(identity).await?;
+        let sids: Vec<_> = list.memberships.lock().keys().copied().collect();
+        Ok(self.wanted_of(&sids, wanted).await?.iter().map(|conversation| conversation.sid).collect())
     }
 
     async fn person_list(&self, identity: &Identity) -> Result<Arc<PersonList>, Error> {
@@ -270,6 +298,9 @@ impl Core {
 
     /// Somebody was added to a conversation: it is in their list.
     pub(super) async fn list_participant_added(&self, participant: &Participant) {
+        if let Some(identity) = participant.identity.as_deref().and_then(|id| Identity::try_from(id).ok()) {
+            self.settings.begin(identity, participant.conversation_sid).await;
+        }
         let membership =
             Membership { last_read: participant.last_read_message_index, unread_at_twilio: None };
         self.with_list(participant, |memberships| {

@@ -1,16 +1,31 @@
-//! Media at Twilio: pictures that come as base64 text, and links to what is stored.
-//!
-//! Links of ours point at the media endpoint, which redirects to Twilio's temporary link, so they do not die.
+//! Media at Twilio: links to what is stored, who may follow them, and pictures that come as base64 text. How a file gets
+//! there is `uploads.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use moka::future::Cache;
+use secrecy::{ExposeSecret, SecretSlice};
+use sha2::Sha256;
 use url::Url;
 
 use super::error::or_not_found;
 use super::participants::NewParticipant;
-use super::{Core, Error, MediaSid};
+use super::{Core, Error, Extras, MediaSid, Message};
+use crate::auth::{AuthError, Caller};
+use crate::clock::Clock;
 use crate::twilio::Media;
+
+/// Seconds for which a signed link stays good at least, and for which all links to a file are the same.
+const LINK_FOR: i64 = 24 * 3600;
+const LINK_STEP: i64 = 3600;
+/// Files whose temporary link is kept, and how long: Twilio's live longer, but it does not say how long.
+const CONTENTS_AT_MOST: u64 = 10_000;
+const CONTENT_FOR: Duration = Duration::from_secs(60);
 
 /// Bytes of a person's picture, decoded.
 const PICTURE_BYTES: usize = 512 * 1024;
@@ -28,35 +43,196 @@ pub struct MediaContent {
     pub url: Url,
 }
 
-/// Makes our own lasting links to files: they redirect to Twilio's temporary ones.
+/// Our own lasting links to files: they redirect to Twilio's temporary ones, so they do not die.
+///
+/// Where callers must prove who they are, a link is signed and good for a day, because `<img src>` carries no token; a
+/// message that is read again has fresh ones.
 #[derive(Debug, Clone)]
 pub struct MediaLinks {
     base: String,
+    signer: Option<Arc<Signer>>,
+}
+
+/// What a signed link says in its query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkProof {
+    /// Until when it is good, in unix seconds.
+    pub expires: i64,
+    /// In hex.
+    pub signature: String,
+}
+
+struct Signer {
+    key: SecretSlice<u8>,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Signer")
+    }
+}
+
+impl Signer {
+    fn hmac(&self, media: MediaSid, expires: i64) -> Hmac<Sha256> {
+        let mut hmac =
+            Hmac::<Sha256>::new_from_slice(self.key.expose_secret()).expect("HMAC takes a key of any length");
+        hmac.update(format!("switchboard media link {media} {expires}").as_bytes());
+        hmac
+    }
 }
 
 impl MediaLinks {
-    /// For a service that is reached at `public_url`.
+    /// For a service that is reached at `public_url`. `key`: signs the links, where a link alone is not to be enough for
+    /// ever.
     #[must_use]
-    pub fn new(public_url: &Url) -> Self {
-        Self { base: public_url.as_str().trim_end_matches('/').to_owned() }
+    pub fn new(public_url: &Url, key: Option<SecretSlice<u8>>, clock: Clock) -> Self {
+        let base = public_url.as_str().trim_end_matches('/').to_owned();
+        Self { base, signer: key.map(|key| Arc::new(Signer { key, clock })) }
     }
 
-    /// The link to `media`.
+    /// The link to `media`, good from now on.
     #[must_use]
     pub fn of(&self, media: MediaSid) -> String {
-        format!("{}/api/conversations/media/{media}/content?redirect=1", self.base)
+        let Some(signer) = &self.signer else { return self.plain(media) };
+        // The same link all hour long, so that browsers keep what they fetched with it.
+        let hour = signer.clock.now().timestamp() / LINK_STEP;
+        let expires = (hour + 1) * LINK_STEP + LINK_FOR;
+        let mut link = format!("{}?expires={expires}&signature=", self.plain(media));
+        for byte in signer.hmac(media, expires).finalize().into_bytes() {
+            use std::fmt::Write as _;
+            let _ = write!(link, "{byte:02x}"); // writing into a String cannot fail
+        }
+        link
+    }
+
+    /// The link to `media` that says only which file.
+    pub(super) fn plain(&self, media: MediaSid) -> String {
+        format!("{}/media/{media}", self.base)
+    }
+
+    /// The file and the proof that a link of ours names; `None` for any other link.
+    pub(super) fn read(&self, link: &str) -> Option<(MediaSid, Option<LinkProof>)> {
+        let (path, query) =
+            link.strip_prefix(&self.base)?.split_once('?').unwrap_or((&link[self.base.len()..], ""));
+        let media = path.strip_prefix("/media/")?.parse().ok()?;
+        let value = |name: &str| form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
+        let proof = value("expires").zip(value("signature")).and_then(|((_, expires), (_, signature))| {
+            Some(LinkProof { expires: expires.parse().ok()?, signature: signature.into_owned() })
+        });
+        Some((media, proof))
+    }
+
+    /// Where the files of `message` can be fetched: the links it was sent with, as they are shown now, else those of its
+    /// native files.
+    #[must_use]
+    pub fn of_message(&self, message: &Message, extras: &Extras) -> Vec<String> {
+        if extras.media.is_empty() {
+            return message.media.iter().map(|media| self.of(media.sid)).collect();
+        }
+        extras.media.iter().map(|link| self.shown(link)).collect()
+    }
+
+    /// `link` as it is shown now: one of ours good from now on, any other as it is.
+    #[must_use]
+    pub fn shown(&self, link: &str) -> String {
+        match self.read(link) {
+            Some((media, _)) => self.of(media),
+            None => link.to_owned(),
+        }
+    }
+
+    /// Whether whoever has the link may fetch the file, whoever they are.
+    fn suffices(&self, media: MediaSid, proof: Option<&LinkProof>) -> bool {
+        let Some(signer) = &self.signer else { return true };
+        let Some(proof) = proof.filter(|proof| proof.expires >= signer.clock.now().timestamp()) else {
+            return false;
+        };
+        let signature: Option<Vec<u8>> = (0..proof.signature.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(proof.signature.get(at..at + 2)?, 16).ok())
+            .collect();
+        // Compared in constant time.
+        signature.is_some_and(|bytes| signer.hmac(media, proof.expires).verify_slice(&bytes).is_ok())
+    }
+}
+
+/// What is known of files at Twilio.
+pub(super) struct Files {
+    contents: Cache<MediaSid, MediaContent>,
+}
+
+impl Files {
+    pub(super) fn new() -> Self {
+        Self { contents: Cache::builder().max_capacity(CONTENTS_AT_MOST).time_to_live(CONTENT_FOR).build() }
     }
 }
 
 impl Core {
-    /// The file and a fresh temporary link to it. One Twilio call.
+    /// The file and a temporary link to it, for whoever has a link of ours that suffices, uploaded it, or is in the
+    /// conversation that shows it. One Twilio call, none for a minute after.
     ///
     /// # Errors
-    /// [`Error::MediaNotFound`], [`Error::Unavailable`].
-    pub async fn media_content(&self, media: MediaSid) -> Result<MediaContent, Error> {
-        let found = self.twilio.fetch_media(media).await.map_err(or_not_found(Error::MediaNotFound))?;
-        let url = found.temporary_url().cloned().ok_or(Error::MediaNotFound)?;
-        Ok(MediaContent { content_type: found.content_type, size: found.size, url })
+    /// [`Error::Auth`] without any of that and without a token, [`Error::MediaNotFound`] also for a stranger,
+    /// [`Error::Unavailable`].
+    pub async fn media_content(
+        &self,
+        caller: &Caller,
+        media: MediaSid,
+        proof: Option<&LinkProof>,
+    ) -> Result<MediaContent, Error> {
+        if !self.media_links.suffices(media, proof) && !caller.is_admin() {
+            self.ensure_may_fetch(caller, media).await?;
+        }
+        let fetch = async {
+            let found = self.twilio.fetch_media(media).await.map_err(or_not_found(Error::MediaNotFound))?;
+            let url = found.temporary_url().cloned().ok_or(Error::MediaNotFound)?;
+            Ok(MediaContent { content_type: found.content_type, size: found.size, url })
+        };
+        self.files.contents.try_get_with(media, fetch).await.map_err(|error: Arc<Error>| (*error).clone())
+    }
+
+    async fn ensure_may_fetch(&self, caller: &Caller, media: MediaSid) -> Result<(), Error> {
+        let Some(identity) = caller.identity() else { return Err(AuthError::Missing.into()) };
+        let known = self.store.find_media(&media.to_string()).await.map_err(|error| {
+            tracing::warn!(%error, "whose a file is cannot be found out");
+            Error::Unavailable { retry_after: None }
+        })?;
+        let known = known.ok_or(Error::MediaNotFound)?;
+        if known.owner.as_deref() == Some(identity.as_str()) {
+            return Ok(());
+        }
+        let shown_in = known.conversation_sid.and_then(|sid| sid.parse().ok()).ok_or(Error::MediaNotFound)?;
+        match self.ensure_member(caller, shown_in).await {
+            // A stranger does not even learn that there is such a file.
+            Err(Error::NotAMember | Error::ConversationNotFound) => Err(Error::MediaNotFound),
+            outcome => outcome,
+        }
+    }
+
+    /// For each of `links` the file of ours that it leads to, which `caller` may show to others; the links become what is
+    /// kept.
+    ///
+    /// # Errors
+    /// [`Error::MediaNotFound`] for a file that the caller may not fetch.
+    pub(super) async fn own_files(
+        &self,
+        caller: &Caller,
+        links: &mut [String],
+    ) -> Result<Vec<Option<MediaSid>>, Error> {
+        let mut files = Vec::with_capacity(links.len());
+        for link in links {
+            let Some((media, proof)) = self.media_links.read(link) else {
+                files.push(None);
+                continue;
+            };
+            if !self.media_links.suffices(media, proof.as_ref()) && !caller.is_admin() {
+                self.ensure_may_fetch(caller, media).await?;
+            }
+            *link = self.media_links.plain(media);
+            files.push(Some(media));
+        }
+        Ok(files)
     }
 
     /// Our own lasting links to files.
@@ -79,12 +255,12 @@ impl Core {
     }
 
     /// The picture as something short: a base64 one is stored at Twilio first, one call.
-    async fn picture_link(&self, field: &'static str, picture: String) -> Result<String, Error> {
+    pub(super) async fn picture_link(&self, field: &'static str, picture: String) -> Result<String, Error> {
         match read_picture(field, &picture)? {
             Picture::Link => Ok(picture),
             Picture::Bytes { bytes, content_type } => {
                 let stored: Media = self.twilio.upload_media(bytes, content_type, None).await?;
-                Ok(self.media_links.of(stored.sid))
+                Ok(self.media_links.plain(stored.sid))
             }
         }
     }

@@ -16,7 +16,8 @@ use super::conversations::OURS;
 use super::error::or_not_found;
 use super::events::Seen;
 use super::participants::ensure_author;
-use super::{ConversationSid, Core, Error, Event, Message, MessageSid};
+use super::support::MessageType;
+use super::{ConversationSid, Core, Error, Event, MediaSid, Message, MessageSid};
 use crate::auth::{Caller, Identity};
 use crate::store::{Claim, SendKey};
 use crate::twilio::{self, MessageChanges, NewMessage, Order};
@@ -40,11 +41,16 @@ const LOOKS: [Duration; 3] =
     [Duration::from_millis(300), Duration::from_secs(1), Duration::from_millis(2_500)];
 /// How long one send may take in all before the sender is told that its outcome is unknown.
 const SEND_DEADLINE: Duration = Duration::from_millis(9_500);
+/// Twilio's codes for a file that is unknown, in another message, or none.
+const FILE_REFUSED: [u32; 3] = [50507, 50508, 50510];
+/// Bytes that a link may still add to the attributes: the SID of a message with its file, or its place among those that
+/// could not be fetched.
+const LINK_EXTRA_BYTES: usize = 40;
 /// How many of the newest messages are searched for it.
 const LOOKED_THROUGH: u8 = 50;
 
 /// A message to be sent; its lengths are right.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Draft {
     /// What it says; `None`: only media.
     pub body: Option<String>,
@@ -52,19 +58,55 @@ pub struct Draft {
     pub media: Vec<String>,
     /// The client's own id of this send: makes a repeat harmless.
     pub client_message_id: Option<String>,
+    /// What it is about.
+    pub about: About,
+    /// What it is, in a support conversation.
+    pub message_type: Option<MessageType>,
 }
 
-impl Draft {
-    /// As Twilio takes it, with what we keep beside it.
-    fn into_message(self, author: &Identity, ours: Extras) -> Result<(NewMessage, Extras), Error> {
-        let without_body = self.body.is_none();
-        let extras = Extras { media: self.media, without_body, ..ours };
-        let body = self.body.unwrap_or_else(|| extras.media.join("\n"));
-        let attributes = Some(extras.to_attributes()?);
-        Ok((
-            NewMessage { author: author.as_str().to_owned(), body: Some(body), attributes, media_sid: None },
-            extras,
-        ))
+/// What a message is about, by the app's own ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// A product.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product_id: Option<String>,
+    /// An offer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer_id: Option<String>,
+}
+
+/// A draft on its way to Twilio.
+struct Composed {
+    author: String,
+    body: Option<String>,
+    extras: Extras,
+    /// For each link of `extras.media` the file at Twilio that it leads to, as far as there is one.
+    files: Vec<Option<MediaSid>>,
+}
+
+impl Composed {
+    fn new(
+        draft: Draft,
+        files: Vec<Option<MediaSid>>,
+        author: &Identity,
+        ours: Extras,
+    ) -> Result<Self, Error> {
+        let message_type = draft.message_type.filter(|message_type| *message_type != MessageType::Text);
+        let extras = Extras { media: draft.media, about: draft.about, message_type, ..ours };
+        // Refused now, should it be too long with what is still to come.
+        extras.to_attributes_beside(extras.media.len() * LINK_EXTRA_BYTES)?;
+        Ok(Self { author: author.as_str().to_owned(), body: draft.body, extras, files })
+    }
+
+    /// The message itself, with one of `files`, since over REST a message takes one; and the other files.
+    fn into_message(self, files: Vec<MediaSid>) -> (NewMessage, Extras, Vec<MediaSid>) {
+        let Self { author, body, mut extras, files: by_link } = self;
+        // What nobody but our clients could make anything of must stand in the body.
+        extras.without_body = body.is_none() && by_link.iter().any(Option::is_none);
+        let body = body.or_else(|| extras.without_body.then(|| extras.media.join("\n")));
+        let mut files = files.into_iter();
+        let message = NewMessage { author, body, attributes: None, media_sid: files.next() };
+        (message, extras, files.collect())
     }
 }
 
@@ -81,9 +123,29 @@ pub struct Extras {
     /// The client's own id of the send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_message_id: Option<String>,
+    /// What the message is about.
+    #[serde(flatten)]
+    pub about: About,
+    /// What the message is, in a support conversation, unless it is text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_type: Option<MessageType>,
     /// Our id of the send, where the client chose none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     send_id: Option<String>,
+    /// Places in `media` of links that were to be fetched and could not be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_fetched: Vec<usize>,
+    /// Messages before this one that carry its further files; not shown by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<MessageSid>,
+    /// The id of the send that this message only carries a file of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    part_of: Option<String>,
+}
+
+/// Whether a message only carries a file of another one, in whose place it is shown.
+pub(super) fn is_part(message: &Message) -> bool {
+    message.attributes.contains("part_of") && Extras::of(message).part_of.is_some()
 }
 
 impl Extras {
@@ -107,8 +169,13 @@ impl Extras {
     }
 
     fn to_attributes(&self) -> Result<String, Error> {
+        self.to_attributes_beside(0)
+    }
+
+    /// With `more` bytes still to come.
+    fn to_attributes_beside(&self, more: usize) -> Result<String, Error> {
         let text = serde_json::to_string(&serde_json::json!({ OURS: self })).map_err(|_| Error::Internal)?;
-        if text.len() > MESSAGE_ATTRIBUTES_BYTES {
+        if text.len() + more > MESSAGE_ATTRIBUTES_BYTES {
             return Err(Error::invalid("media", "links are too long: all together must stay under 4 KiB"));
         }
         Ok(text)
@@ -133,30 +200,34 @@ impl Core {
     /// `client_message_id` at most one message is ever stored, however often this is called.
     ///
     /// # Errors
-    /// [`Error::NotAMember`], [`Error::ConversationNotFound`], [`Error::ConversationClosed`], [`Error::Invalid`],
-    /// [`Error::KeyReused`], [`Error::Unavailable`]: nothing was sent. [`Error::UnknownOutcome`]: a repeat with the same
+    /// [`Error::NotAMember`], [`Error::Blocked`], [`Error::ConversationNotFound`], [`Error::ConversationClosed`],
+    /// [`Error::Invalid`], [`Error::KeyReused`], [`Error::Unavailable`]: nothing was sent. [`Error::UnknownOutcome`]: a repeat with the same
     /// id finds out.
     pub async fn send_message(
         &self,
         caller: &Caller,
         author: &Identity,
         conversation: ConversationSid,
-        draft: Draft,
+        mut draft: Draft,
     ) -> Result<Arc<Message>, Error> {
         let author = caller.acting_as(Some(author))?;
         self.ensure_member(caller, conversation).await?;
+        self.ensure_may_write(&author, conversation).await?;
+        let files = self.own_files(caller, &mut draft.media).await?;
         if draft.body.as_deref().is_some_and(|body| body.chars().nth(SMS_CHARACTERS).is_some())
             && self.roster(conversation).await?.has_phone()
         {
             return Err(Error::invalid("body", "must be at most 1600 characters where a phone takes part"));
         }
-        let core = self.clone();
+        let (core, caller) = (self.clone(), caller.clone());
         self.to_the_end(async move {
             let message = match draft.client_message_id.clone() {
-                Some(id) => core.send_once(&author, conversation, draft, id).await?,
-                None => core.send_with_own_id(&author, conversation, draft).await?,
+                Some(id) => core.send_once(&caller, &author, conversation, draft, files, id).await?,
+                None => core.send_with_own_id(&caller, &author, conversation, draft, files).await?,
             };
+            core.note_media(&message).await;
             core.stop_typing(conversation, &author);
+            core.learn_support(conversation).await;
             core.publish_message(Arc::clone(&message)).await;
             Ok(message)
         })
@@ -165,26 +236,30 @@ impl Core {
 
     async fn send_with_own_id(
         &self,
+        caller: &Caller,
         author: &Identity,
         conversation: ConversationSid,
         draft: Draft,
+        files: Vec<Option<MediaSid>>,
     ) -> Result<Arc<Message>, Error> {
         let id = Uuid::new_v4().simple().to_string();
-        let (new, extras) = draft.into_message(author, Extras { send_id: Some(id), ..Default::default() })?;
-        self.post(conversation, &new, &extras, false).await
+        let ours = Extras { send_id: Some(id), ..Default::default() };
+        self.post(caller, conversation, Composed::new(draft, files, author, ours)?, false).await
     }
 
     async fn send_once(
         &self,
+        caller: &Caller,
         author: &Identity,
         conversation: ConversationSid,
         draft: Draft,
+        files: Vec<Option<MediaSid>>,
         id: String,
     ) -> Result<Arc<Message>, Error> {
         let fingerprint = fingerprint(&draft);
         let ours = Extras { client_message_id: Some(id.clone()), ..Default::default() };
-        let (new, extras) = draft.into_message(author, ours)?;
-        let send = self.claim_and_post(conversation, &new, &extras, &id, &fingerprint);
+        let composed = Composed::new(draft, files, author, ours)?;
+        let send = self.claim_and_post(caller, conversation, composed, &id, &fingerprint);
         let entry = (author.clone(), conversation, id.clone());
         let sent = self
             .sends
@@ -196,14 +271,14 @@ impl Core {
 
     async fn claim_and_post(
         &self,
+        caller: &Caller,
         conversation: ConversationSid,
-        new: &NewMessage,
-        extras: &Extras,
+        composed: Composed,
         id: &str,
         fingerprint: &str,
     ) -> Result<Arc<Message>, Error> {
-        let sid = conversation.to_string();
-        let key = SendKey { sender: &new.author, conversation_sid: &sid, client_message_id: id };
+        let (sid, author) = (conversation.to_string(), composed.author.clone());
+        let key = SendKey { sender: &author, conversation_sid: &sid, client_message_id: id };
         let claim = match self.store.claim_send(key, fingerprint, self.clock.now().timestamp()).await {
             Ok(claim) => claim,
             Err(error) => {
@@ -219,7 +294,7 @@ impl Core {
             }
             Claim::Other => return Err(Error::KeyReused),
         };
-        let outcome = self.post(conversation, new, extras, begun_before).await;
+        let outcome = self.post(caller, conversation, composed, begun_before).await;
         let noted = match &outcome {
             Ok(message) => match serde_json::to_string(&**message) {
                 Ok(json) => self.store.finish_send(key, &json).await,
@@ -235,34 +310,156 @@ impl Core {
         outcome
     }
 
-    /// Posts `new`; an unclear outcome is cleared up by looking. `begun_before`: it may be stored already, look first.
+    /// Posts it all, files first, so that the message itself is only there when they are. `begun_before`: it may be stored
+    /// already, look first.
     async fn post(
         &self,
+        caller: &Caller,
         conversation: ConversationSid,
-        new: &NewMessage,
-        extras: &Extras,
+        mut composed: Composed,
         begun_before: bool,
     ) -> Result<Arc<Message>, Error> {
-        let posting = self.post_and_look(conversation, new, extras, begun_before);
+        let posting = async {
+            let nothing_yet = |error| (error, Vec::new());
+            let id = composed.extras.id().unwrap_or_default().to_owned();
+            if begun_before {
+                let stored = self.look_for(conversation, &composed.author, &id, &LOOKS[..1]).await;
+                if let Some(stored) = stored.map_err(nothing_yet)? {
+                    return Ok(stored);
+                }
+            }
+            let files = self.files_of(caller, conversation, &mut composed).await.map_err(nothing_yet)?;
+            let (mut message, mut extras, more_files) = composed.into_message(files);
+            for (place, file) in more_files.into_iter().enumerate() {
+                let part =
+                    self.post_part(conversation, &message.author, &id, place, file, begun_before).await;
+                match part {
+                    Ok(Some(part)) => extras.parts.push(part.sid),
+                    Ok(None) => {}
+                    Err(error) => return Err((error, extras.parts)),
+                }
+            }
+            message.attributes = Some(extras.to_attributes().map_err(|error| (error, extras.parts.clone()))?);
+            let posted = self.post_and_look(conversation, &mut message, &mut extras, begun_before).await;
+            posted.map_err(|error| (error, extras.parts))
+        };
+        let posting = async {
+            match posting.await {
+                Ok(posted) => Ok(posted),
+                Err((Error::UnknownOutcome, _)) => Err(Error::UnknownOutcome),
+                Err((error, parts)) => {
+                    self.delete_parts(conversation, &parts).await;
+                    Err(error)
+                }
+            }
+        };
         tokio::time::timeout(SEND_DEADLINE, posting).await.unwrap_or(Err(Error::UnknownOutcome))
     }
 
+    /// The files of a message, each once: of links that lead elsewhere, too, where those are fetched.
+    async fn files_of(
+        &self,
+        caller: &Caller,
+        conversation: ConversationSid,
+        composed: &mut Composed,
+    ) -> Result<Vec<MediaSid>, Error> {
+        let elsewhere: Vec<usize> =
+            (0..composed.files.len()).filter(|at| composed.files[*at].is_none()).collect();
+        if !elsewhere.is_empty() && self.ingests_in(conversation).await? {
+            let links: Vec<_> = elsewhere.iter().map(|at| composed.extras.media[*at].clone()).collect();
+            for (at, file) in elsewhere.into_iter().zip(self.ingest(caller, &links).await) {
+                composed.files[at] = file;
+                if file.is_none() {
+                    composed.extras.not_fetched.push(at);
+                }
+            }
+        }
+        let mut files = Vec::new();
+        for file in composed.files.iter().flatten() {
+            if !files.contains(file) {
+                files.push(*file);
+            }
+        }
+        Ok(files)
+    }
+
+    /// A message that only carries a file; `None` when Twilio does not take that file (again).
+    async fn post_part(
+        &self,
+        conversation: ConversationSid,
+        author: &str,
+        id: &str,
+        place: usize,
+        file: MediaSid,
+        begun_before: bool,
+    ) -> Result<Option<Arc<Message>>, Error> {
+        let mut extras = Extras {
+            send_id: Some(format!("{id}.{place}")),
+            part_of: Some(id.to_owned()),
+            ..Default::default()
+        };
+        let mut part = NewMessage {
+            author: author.to_owned(),
+            body: None,
+            attributes: Some(extras.to_attributes()?),
+            media_sid: Some(file),
+        };
+        match self.post_and_look(conversation, &mut part, &mut extras, begun_before).await {
+            Ok(posted) => Ok(Some(posted)),
+            Err(Error::MediaNotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes the parts of a message that was not sent, or is deleted.
+    async fn delete_parts(&self, conversation: ConversationSid, parts: &[MessageSid]) {
+        for part in parts {
+            // Nobody was told of it, so nobody is told that it is gone.
+            self.history.remove(conversation, *part);
+            self.door.first(Seen::MessageRemoved(*part));
+            if let Err(error) = self.twilio.delete_message(conversation, *part).await {
+                tracing::warn!(%error, message.sid = %part, "a file of a message that is gone is left in the conversation");
+            }
+        }
+    }
+
+    /// Posts `new`; an unclear outcome is cleared up by looking. A file that Twilio does not take stays a link.
     async fn post_and_look(
         &self,
         conversation: ConversationSid,
-        new: &NewMessage,
-        extras: &Extras,
+        new: &mut NewMessage,
+        extras: &mut Extras,
         begun_before: bool,
     ) -> Result<Arc<Message>, Error> {
-        let id = extras.id().unwrap_or_default();
+        let id = extras.id().unwrap_or_default().to_owned();
         if begun_before
-            && let Some(stored) = self.look_for(conversation, &new.author, id, &LOOKS[..1]).await?
+            && let Some(stored) = self.look_for(conversation, &new.author, &id, &LOOKS[..1]).await?
         {
             return Ok(stored);
         }
-        for attempt in 0..2 {
+        let mut attempt = 0;
+        while attempt < 2 {
             match self.twilio.create_message(conversation, new).await {
                 Ok(message) => return Ok(Arc::new(message)),
+                Err(error)
+                    if new.media_sid.is_some()
+                        && error.code().is_some_and(|code| FILE_REFUSED.contains(&code)) =>
+                {
+                    tracing::info!(
+                        twilio.code = error.code(),
+                        "a file stays a link: it is in another message already"
+                    );
+                    if extras.part_of.is_some() {
+                        return Err(Error::MediaNotFound);
+                    }
+                    new.media_sid = None;
+                    if new.body.is_none() {
+                        extras.without_body = true;
+                        new.body = Some(extras.media.join("\n"));
+                        new.attributes = Some(extras.to_attributes()?);
+                    }
+                    continue;
+                }
                 Err(twilio::Error::Ambiguous(cause)) => {
                     tracing::warn!(%cause, attempt, conversation.sid = %conversation, "looking for a message whose POST had no clear outcome");
                 }
@@ -275,11 +472,19 @@ impl Core {
                 Err(error) => return Err(or_not_found(Error::ConversationNotFound)(error)),
             }
             metrics::counter!("switchboard_ambiguous_sends_total").increment(1);
-            if let Some(stored) = self.look_for(conversation, &new.author, id, &LOOKS).await? {
+            if let Some(stored) = self.look_for(conversation, &new.author, &id, &LOOKS).await? {
                 return Ok(stored);
             }
+            attempt += 1;
         }
         Err(Error::UnknownOutcome)
+    }
+
+    /// Remembers in which conversation the files of `message` are shown.
+    pub(super) async fn note_media(&self, message: &Message) {
+        for media in &message.media {
+            self.remember_media(media.sid, None, Some(message.conversation_sid)).await;
+        }
     }
 
     /// Looks for the message with this id: in memory (the webhook may have brought it), then at Twilio.
@@ -368,6 +573,7 @@ impl Core {
         ensure_author(caller, &known.author)?;
         let deleted = self.twilio.delete_message(conversation, message).await;
         deleted.map_err(or_not_found(Error::MessageNotFound))?;
+        self.delete_parts(conversation, &Extras::of(&known).parts).await;
         self.message_removed(conversation, message, known.index);
         Ok(())
     }
@@ -377,6 +583,7 @@ impl Core {
         self.history.remove(conversation, message);
         if self.door.first(Seen::MessageRemoved(message)) {
             self.note_removal(conversation, message);
+            self.forget_product(conversation, Some(index));
             self.publish(&Event::MessageRemoved { conversation, message, index });
         }
     }
@@ -398,5 +605,12 @@ fn fingerprint(draft: &Draft) -> String {
         hash.update(part.as_bytes());
     }
     hash.update([u8::from(draft.body.is_some())]);
+    for (kind, id) in [(b'p', &draft.about.product_id), (b'o', &draft.about.offer_id)] {
+        if let Some(id) = id {
+            hash.update([kind]);
+            hash.update((id.len() as u64).to_be_bytes());
+            hash.update(id.as_bytes());
+        }
+    }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

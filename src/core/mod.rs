@@ -2,57 +2,110 @@
 //!
 //! To …                                              read
 //! - create, fetch, list, rename, delete             `conversations.rs`, `lists.rs`
-//! - find or make the one conversation of a pair     `direct.rs`
+//! - find or make the one conversation of a pair     `direct.rs`, `pairs.rs`
+//! - groups, their admins and rules                  `groups.rs`
+//! - a conversation as one of its people sees it     `details.rs`, `settings.rs`
 //! - add or remove people and phones, check who may  `participants.rs`
+//! - whom somebody knows, may want to talk to, blocks `acquaintances.rs`, `directory.rs`, `blocks.rs`
+//! - people as others see them                       `peers.rs`
 //! - send (exactly once), edit, delete a message     `messages.rs`
-//! - read history, newest messages                   `history.rs`, `last_messages.rs`
+//! - read history, newest messages                   `history.rs`, `last_messages.rs`, `products.rs`
 //! - follow who has read what                        `reads.rs`
+//! - ask for support and give it, as a guest too     `support/`, `guests.rs`, `codes.rs`
 //! - see who types, who is here, who is reachable    `typing.rs`, `presence.rs`, `people.rs`
-//! - store a picture, find a file's link             `media.rs`
+//! - take a file in                                  `uploads.rs`, `file_type.rs`
+//! - fetch what a message links to                  `ingest.rs`
+//! - find a file's link, and say who may fetch it    `media.rs`
+//! - know what people are called, and whose a phone is `profiles.rs`, `phones.rs`
+//! - keep contacts, begin with a phone number        `contacts.rs`
 //! - understand what Twilio reports                  `inbound.rs`
+//! - restore the database from what Twilio has       `reindex.rs`
 //! - tell the world                                  `events.rs`
 
+mod acquaintances;
+mod blocks;
 mod changes;
+mod codes;
+mod contacts;
 mod conversations;
+mod details;
 mod direct;
+mod directory;
 mod error;
 mod events;
+mod file_type;
+mod groups;
+mod guests;
 mod history;
 mod ids;
 mod inbound;
+mod ingest;
 mod last_messages;
 mod lists;
 mod media;
 mod messages;
+mod pairs;
 mod participants;
+mod peers;
 mod people;
+mod phones;
 mod presence;
+mod products;
+mod profiles;
 mod reads;
+mod reindex;
+mod secret;
+mod settings;
+mod support;
 mod typing;
+mod uploads;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::{SecretSlice, SecretString};
 use url::Url;
 
 use crate::clock::Clock;
+use crate::config::MediaIngest;
+use crate::fetch::Fetcher;
 use crate::store::{MessageIndex, Store};
 use crate::twilio::{self, AccessTokens, Client};
 
 pub use crate::twilio::{Conversation, ConversationState, DeliveryStatus, Message, Participant};
+pub use acquaintances::{Acquaintance, ContactEntry, Page, PageOf};
+pub use blocks::{BlockedPerson, Blocking};
+pub use codes::{IssuedCode, NewCode, UsedCode};
+pub use contacts::{ByPhone, Contact, NewContact, StartedByPhone};
 pub use conversations::{ConversationEdit, CreatedGroup, NewGroup};
-pub use direct::Direct;
-pub use error::Error;
+pub use details::{Detail, OpenedDirect};
+pub use direct::{Direct, Pair, Partner};
+pub use directory::{Ranking, SortBy, Suggestion, Wanted};
+pub use error::{Error, GroupError};
 pub use events::{Changed, Event, Status};
+pub use groups::{ConversationKind, Group, GroupDraft, GroupMember, GroupRole};
+pub use guests::GuestRules;
 pub use history::Span;
 pub use ids::{ConversationSid, Id, MediaSid, MessageSid, ParticipantSid, parse_id};
 pub use inbound::{Busy, Inbound};
 pub use lists::{Cursor, ListedConversation, Listing};
-pub use media::{MediaContent, MediaLinks, check_picture};
-pub use messages::{BODY_BYTES, Draft, Extras, MEDIA_LINKS, MESSAGE_ATTRIBUTES_BYTES, SMS_CHARACTERS};
+pub use media::{LinkProof, MediaContent, MediaLinks, check_picture};
+pub use messages::{About, BODY_BYTES, Draft, Extras, MEDIA_LINKS, MESSAGE_ATTRIBUTES_BYTES, SMS_CHARACTERS};
+pub use pairs::ListedDirect;
 pub use participants::{Member, NewParticipant, PhoneNumber};
+pub use peers::Peer;
 pub use people::{AccessToken, Reachability};
+pub use phones::PhoneKey;
 pub use presence::{OnlineUser, SocketId};
+pub use profiles::{Change, Kind, Profile, ProfileEdit, search_key};
+pub use reindex::{Part, Progress, Reindex};
+pub use settings::{ConversationSettings, SettingsEdit};
+pub use support::{
+    ListedSupport, MessageType, NewSupportMessage, Owner, Priority, Sender, Side, SupportChanges,
+    SupportConversation, SupportDetails, SupportEvent, SupportListing, SupportMessages, SupportPerson,
+    SupportStatus, Topic, message_type,
+};
+pub use uploads::{Arriving, UPLOAD_BYTES, Upload};
 
 /// How long to look for what a write without a clear answer did: together they stay below the ten seconds that a person
 /// waits.
@@ -82,8 +135,22 @@ pub struct Parts {
     pub clock: Clock,
     /// Where the service is reached from outside; links to files begin with it.
     pub public_url: Url,
+    /// Fetches what messages link to, and when.
+    pub fetcher: Fetcher,
+    /// As above.
+    pub media_ingest: MediaIngest,
+    /// Signs links to files, where callers must prove who they are; the same on every node.
+    pub link_key: Option<SecretSlice<u8>>,
     /// The Twilio number that text messages come from (E.164), if there is one.
     pub phone_number: Option<String>,
+    /// Whether a message to somebody nobody knows is refused.
+    pub strict_users: bool,
+    /// How many people a group may have.
+    pub max_group_members: usize,
+    /// Which guests of support are believed.
+    pub guests: GuestRules,
+    /// What hashes of our own are keyed with.
+    pub secret: SecretString,
 }
 
 /// The state behind [`Core`]; each part belongs to the file of its name.
@@ -93,7 +160,11 @@ pub struct Inner {
     store: Store,
     clock: Clock,
     media_links: MediaLinks,
+    fetcher: Fetcher,
+    media_ingest: MediaIngest,
     phone_number: Option<String>,
+    strict_users: bool,
+    max_group_members: usize,
     index: MessageIndex,
     door: events::Door,
     history: history::History,
@@ -101,11 +172,24 @@ pub struct Inner {
     conversations: conversations::Conversations,
     participants: participants::Rosters,
     directs: direct::Directs,
+    pairs: pairs::Pairs,
+    blocks: blocks::Blocks,
+    strangers: peers::Strangers,
+    directory: directory::Directory,
+    settings: settings::Standings,
     lists: lists::Lists,
     sends: messages::Sends,
     presence: presence::Presence,
     typing: typing::Typing,
     people: people::People,
+    uploads: uploads::Uploads,
+    files: media::Files,
+    support: support::Known,
+    guests: GuestRules,
+    secret: secret::Secret,
+    /// Whether we are reached over https.
+    https: bool,
+    profiles: profiles::Profiles,
 }
 
 impl std::ops::Deref for Core {
@@ -121,30 +205,51 @@ impl Core {
     #[must_use]
     pub fn start(parts: Parts) -> Self {
         let (index, _) = MessageIndex::start(parts.store.clone());
+        let (support, counting) = support::Known::new();
         let core = Self {
             inner: Arc::new(Inner {
                 twilio: parts.twilio,
                 access_tokens: parts.access_tokens,
                 store: parts.store,
                 door: events::Door::new(parts.clock.clone()),
+                media_links: MediaLinks::new(&parts.public_url, parts.link_key, parts.clock.clone()),
                 clock: parts.clock,
-                media_links: MediaLinks::new(&parts.public_url),
+                fetcher: parts.fetcher,
+                media_ingest: parts.media_ingest,
                 phone_number: parts.phone_number,
+                strict_users: parts.strict_users,
+                max_group_members: parts.max_group_members,
                 index,
                 history: history::History::new(),
                 last_messages: last_messages::LastMessages::new(),
                 conversations: conversations::Conversations::new(),
                 participants: participants::Rosters::new(),
                 directs: direct::Directs::new(),
+                pairs: pairs::Pairs::new(),
+                blocks: blocks::Blocks::new(),
+                strangers: peers::Strangers::new(),
+                directory: directory::Directory::new(),
+                settings: settings::Standings::new(),
                 lists: lists::Lists::new(),
                 sends: messages::Sends::new(),
                 presence: presence::Presence::default(),
                 typing: typing::Typing::default(),
                 people: people::People::new(),
+                uploads: uploads::Uploads::new(),
+                files: media::Files::new(),
+                support,
+                guests: parts.guests,
+                secret: secret::Secret::new(parts.secret),
+                https: parts.public_url.scheme() == "https",
+                profiles: profiles::Profiles::new(),
             }),
         };
         core.spawn_while_alive(typing::SWEEP_EVERY, |core| async move { core.end_silent_typing() });
-        core.spawn_while_alive(Duration::from_secs(600), |core| async move { core.forget_old_sends().await });
+        core.spawn_while_alive(Duration::from_secs(600), |core| async move {
+            core.forget_old_sends().await;
+            core.forget_old_codes().await;
+        });
+        core.count_support(counting);
         core
     }
 
@@ -157,6 +262,12 @@ impl Core {
             return Err("Twilio does not answer");
         }
         self.store.ping().await.map_err(|_| "the database does not answer")
+    }
+
+    /// Whether clients reach the service over https.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.https
     }
 
     /// Writes what is still to be written; call it when nobody asks any more.

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use super::changes::Changes;
 use super::conversations::OURS;
 use super::events::Seen;
+use super::groups::GroupRole;
 use super::{ConversationSid, Core, Error, Event, Participant, ParticipantSid, look};
 use crate::auth::{AuthError, Caller, Identity};
-use crate::store::Person;
 use crate::twilio;
 
 /// How long a roster is kept when nobody asks for it.
@@ -46,8 +46,11 @@ pub struct NewParticipant {
 
 impl NewParticipant {
     /// What goes into the participant's attributes at Twilio.
-    pub(super) fn attributes(&self) -> Option<String> {
+    pub(super) fn attributes(&self, role: Option<GroupRole>) -> Option<String> {
         let mut attributes = serde_json::Map::new();
+        if let Some(role) = role {
+            attributes.insert("role".to_owned(), json!(role.as_str()));
+        }
         for (key, value) in [("name", &self.name), ("image", &self.image)] {
             if let Some(value) = value {
                 attributes.insert(key.to_owned(), json!(value));
@@ -144,6 +147,13 @@ impl Roster {
     /// Whether a phone takes part.
     pub(super) fn has_phone(&self) -> bool {
         !self.state.lock().phones.is_empty()
+    }
+
+    /// The first people, at most so many.
+    pub(super) fn people(&self, at_most: usize) -> Vec<Identity> {
+        let all = self.all();
+        let people = all.iter().filter_map(|participant| participant.identity.as_deref()?.try_into().ok());
+        people.take(at_most).collect()
     }
 
     /// Everybody, in the order they came.
@@ -287,17 +297,42 @@ impl Core {
             let told = |key: &str| attributes[OURS][key].as_str().map(str::to_owned);
             let (mut name, mut image) = (told("name"), told("image"));
             let identity = participant.identity.as_deref();
-            if let (Some(identity), None) = (identity, &name) {
-                // Added by identity alone: perhaps somebody said elsewhere what to call them.
-                if let Ok(Some(person)) = self.store.find_person(identity).await {
-                    name = person.name;
-                    image = image.or(person.image);
-                }
+            if let (Some(Ok(identity)), None) = (identity.map(Identity::try_from), &name)
+                // Added by identity alone: perhaps it was said elsewhere what to call them.
+                && let Ok(Some(known)) = self.profile(&identity).await
+            {
+                name = known.nickname.as_deref().map(str::to_owned);
+                image = image.or_else(|| known.avatar.as_deref().map(str::to_owned));
             }
             let online = identity.is_some_and(|identity| self.presence.is_online(identity));
             members.push(Member { participant, name, image, online });
         }
         Ok(members)
+    }
+
+    /// These participants, each by the name they go by in the directory, else as they were added. No Twilio call.
+    pub(super) async fn members_of(&self, participants: &[Arc<Participant>]) -> Vec<Member> {
+        let identity = |participant: &Participant| Identity::try_from(participant.identity.as_deref()?).ok();
+        let identities: Vec<_> =
+            participants.iter().filter_map(|participant| identity(participant)).collect();
+        let profiles = self.profiles(&identities).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "people are called as they were added");
+            HashMap::new()
+        });
+        let member = |participant: &Arc<Participant>| {
+            let attributes: Value = serde_json::from_str(&participant.attributes).unwrap_or_default();
+            let told = |key: &str| attributes[OURS][key].as_str().map(str::to_owned);
+            let known = identity(participant).and_then(|identity| profiles.get(&identity));
+            let name = known.and_then(|known| known.nickname.as_deref()).map(str::to_owned);
+            let image = known.and_then(|known| known.avatar.as_deref()).map(str::to_owned);
+            Member {
+                participant: Arc::clone(participant),
+                name: name.or_else(|| told("name")),
+                image: image.or_else(|| told("image")),
+                online: participant.identity.as_deref().is_some_and(|who| self.presence.is_online(who)),
+            }
+        };
+        participants.iter().map(member).collect()
     }
 
     /// Adds a person; whoever is in already is given back as they are. One Twilio call.
@@ -318,7 +353,7 @@ impl Core {
         }
         let core = self.clone();
         self.to_the_end(async move {
-            let participant = core.add_at_twilio(conversation, &new).await?;
+            let participant = core.add_at_twilio(conversation, &new, None).await?;
             core.remember_people(std::slice::from_ref(&new)).await;
             Ok(core.participant_added(Arc::new(participant)).await)
         })
@@ -330,8 +365,9 @@ impl Core {
         &self,
         conversation: ConversationSid,
         new: &NewParticipant,
+        role: Option<GroupRole>,
     ) -> Result<Participant, Error> {
-        let attributes = new.attributes();
+        let attributes = new.attributes(role);
         let identity = new.identity.as_str();
         let mut tries = 0;
         loop {
@@ -432,20 +468,6 @@ impl Core {
         self.forget_direct(conversation).await;
         if self.door.first(Seen::ParticipantRemoved(participant.sid)) {
             self.publish(&Event::ParticipantRemoved(Arc::clone(participant)));
-        }
-    }
-
-    /// Fills the directory with what was told of people; losing that costs a name, not a conversation.
-    pub(super) async fn remember_people(&self, people: &[NewParticipant]) {
-        for new in people.iter().filter(|new| new.name.is_some() || new.image.is_some()) {
-            let person = Person {
-                identity: new.identity.as_str().to_owned(),
-                name: new.name.clone(),
-                image: new.image.clone(),
-            };
-            if let Err(error) = self.store.remember_person(&person, self.clock.now().timestamp()).await {
-                tracing::warn!(%error, "a name was not remembered");
-            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! People as Twilio knows them: who can be reached, on our sockets or on Twilio's SDK.
+//! People as Twilio knows them: who can be reached, on our sockets or on Twilio's SDK. What they are called is
+//! `profiles.rs`.
 //!
 //! Source: <https://www.twilio.com/docs/conversations/reachability>
 
@@ -55,6 +56,9 @@ impl Core {
     /// [`AuthError::NotYou`] for a user who asks for somebody else's.
     pub fn access_token(&self, caller: &Caller, identity: &Identity) -> Result<AccessToken, Error> {
         let identity = caller.acting_as(Some(identity))?;
+        if identity.is_guest() {
+            return Err(Error::invalid("user_id", "must not begin with guest_, which is kept for guests"));
+        }
         let token = self.access_tokens.mint(identity.as_str(), TOKEN_FOR, self.clock.now());
         Ok(AccessToken { token, identity, expires_in: TOKEN_FOR })
     }
@@ -98,6 +102,7 @@ impl Core {
         let Ok(identity) = Identity::try_from(user.identity.as_str()) else { return };
         let reachability = reachability_of(user);
         self.people.reachability.insert(identity.clone(), reachability).await;
+        self.user_told(&identity, user).await;
         let online = reachability.online || self.presence.is_online(identity.as_str());
         let state = if online { "online" } else { "offline" };
         let status = Status {

@@ -2,7 +2,7 @@
 //!
 //! A person is online from their first socket until [`GRACE`] after their last. The open rooms of conversations they are in
 //! are told that they came online, and the same rooms that they went offline: each once per transition. Leaving a
-//! *room* does not wait. What Twilio knows of people on its own SDK is `people.rs`; sockets themselves are `realtime`'s.
+//! *room* does not wait. Whoever knows them (`acquaintances.rs`) hears of the same transitions, once. What Twilio knows of people on its own SDK is `people.rs`; sockets themselves are `realtime`'s.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -48,6 +48,8 @@ struct Person {
     last_seen: DateTime<Utc>,
     /// Conversations that were told of their being online.
     told: std::collections::HashSet<ConversationSid>,
+    /// Whether those who know them were told so.
+    announced: bool,
 }
 
 struct RoomMember {
@@ -73,9 +75,19 @@ impl Presence {
     pub(super) fn is_online(&self, identity: &str) -> bool {
         Identity::try_from(identity).is_ok_and(|identity| self.people.contains_key(&identity))
     }
+
+    /// Everybody who is here.
+    pub(super) fn everybody(&self) -> Vec<Identity> {
+        self.people.iter().map(|person| person.key().clone()).collect()
+    }
 }
 
 impl Core {
+    /// How `identity` is, if they are here or were a moment ago.
+    pub(super) fn status_of(&self, identity: &Identity) -> Option<Status> {
+        self.presence.people.get(identity).map(|person| person.status(identity))
+    }
+
     /// A socket of `identity` is there. `user_id`: what the app calls them.
     pub fn socket_connected(&self, identity: &Identity, user_id: Option<Arc<str>>) {
         let now = self.clock.now();
@@ -86,6 +98,7 @@ impl Core {
             state: Arc::from("online"),
             last_seen: now,
             told: Default::default(),
+            announced: false,
         });
         person.sockets += 1;
         person.last_seen = now;
@@ -93,7 +106,12 @@ impl Core {
             person.user_id = user_id;
         }
         let came_online = person.sockets == 1;
+        let news = !std::mem::replace(&mut person.announced, true);
+        let status = person.status(identity);
         drop(person);
+        if news {
+            self.announce(status);
+        }
         if came_online {
             let (core, identity) = (self.clone(), identity.clone());
             tokio::spawn(async move { core.came_online(&identity).await });
@@ -132,11 +150,11 @@ impl Core {
         let (core, identity) = (self.clone(), identity.clone());
         tokio::spawn(async move {
             tokio::time::sleep(GRACE).await;
-            core.went_offline(&identity, drop_seen);
+            core.went_offline(&identity, drop_seen).await;
         });
     }
 
-    fn went_offline(&self, identity: &Identity, drop_seen: u64) {
+    async fn went_offline(&self, identity: &Identity, drop_seen: u64) {
         let still_gone = |_: &Identity, person: &Person| person.sockets == 0 && person.drops == drop_seen;
         let Some((identity, mut person)) = self.presence.people.remove_if(identity, still_gone) else {
             return;
@@ -145,6 +163,22 @@ impl Core {
         for conversation in std::mem::take(&mut person.told) {
             self.tell_status(conversation, person.status(&identity));
         }
+        if let Err(error) = self.store.note_last_seen(identity.as_str(), person.last_seen.timestamp()).await {
+            tracing::warn!(%error, "it is not remembered when somebody was last seen");
+        }
+        self.announce(person.status(&identity));
+    }
+
+    /// Tells those who know the person how they are.
+    fn announce(&self, status: Status) {
+        let core = self.clone();
+        tokio::spawn(async move {
+            match core.known_to(&status.identity).await {
+                Ok(known_to) if known_to.is_empty() => {}
+                Ok(known_to) => core.publish(&Event::PersonStatusChanged { status, known_to }),
+                Err(error) => tracing::warn!(%error, "nobody is told how somebody is"),
+            }
+        });
     }
 
     /// A socket of `identity` enters the room of `conversation`.
@@ -219,6 +253,7 @@ impl Core {
         for conversation in told {
             self.tell_status(conversation, status.clone());
         }
+        self.announce(status);
     }
 
     /// Tells `status` in the conversations of rooms that are open here and that the person takes part in, as far as the

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::error::or_not_found;
 use super::events::Seen;
 use super::history::Span;
-use super::{ConversationSid, Core, Error, Event, Participant};
+use super::{ConversationSid, Core, Error, Event, Message, Page, PageOf, Participant};
 use crate::auth::{Caller, Identity};
 use crate::twilio::ParticipantChanges;
 
@@ -46,6 +46,31 @@ impl Core {
         Ok(Some(index))
     }
 
+    /// A page of messages (from 1, the newest first), oldest first in it; whoever reads it (`reader`, else the caller, if they
+    /// take part) has read up to its end.
+    ///
+    /// Costs what [`Core::message_page`] does, and one Twilio call when the horizon moves.
+    ///
+    /// # Errors
+    /// As [`Core::message_page`].
+    pub async fn read_message_page(
+        &self,
+        caller: &Caller,
+        reader: Option<&Identity>,
+        conversation: ConversationSid,
+        part: PageOf,
+    ) -> Result<Page<Arc<Message>>, Error> {
+        let page = self.message_page(caller, conversation, part).await?;
+        if let (Ok(reader), Some(last)) = (caller.acting_as(reader), page.items.last()) {
+            match self.mark_read(caller, &reader, conversation, Some(last.index)).await {
+                // An admin looks at what is not theirs.
+                Ok(_) | Err(Error::NotAMember) => {}
+                Err(error) => tracing::warn!(%error, "a page is shown that still counts as unread"),
+            }
+        }
+        Ok(page)
+    }
+
     /// Takes in how a participant is now; tells of a horizon that moved.
     pub(super) async fn participant_changed(&self, now: Participant) {
         if self.door.has_seen(&Seen::ParticipantRemoved(now.sid)) {
@@ -62,6 +87,7 @@ impl Core {
         {
             let conversation = now.conversation_sid;
             self.publish(&Event::ReadHorizonMoved { conversation, identity, index });
+            self.tell_support_read(conversation, index);
         }
     }
 }

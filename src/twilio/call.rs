@@ -10,6 +10,7 @@ use reqwest::Method;
 use reqwest::header::HeaderValue;
 
 use super::Error;
+use super::media::FileOnDisk;
 
 /// What a call does, and so what a missing answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,14 @@ pub(super) struct Call {
 #[derive(Debug, Clone)]
 pub(super) struct Content {
     pub(super) content_type: HeaderValue,
-    pub(super) bytes: Bytes,
+    pub(super) source: Source,
+}
+
+/// Where a body comes from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    Bytes(Bytes),
+    File(FileOnDisk),
 }
 
 impl Call {
@@ -142,7 +150,7 @@ impl Form {
     fn content(mut self) -> Content {
         Content {
             content_type: HeaderValue::from_static("application/x-www-form-urlencoded"),
-            bytes: Bytes::from(self.0.finish()),
+            source: Source::Bytes(Bytes::from(self.0.finish())),
         }
     }
 }
@@ -182,7 +190,8 @@ mod tests {
             .with("Author", "a b")
             .with_some("Body", Some("1+1 & 2"))
             .with_some("Attributes", None::<&str>);
-        assert_eq!(&form.content().bytes[..], b"Author=a+b&Body=1%2B1+%26+2");
+        let Source::Bytes(bytes) = form.content().source else { panic!() };
+        assert_eq!(&bytes[..], b"Author=a+b&Body=1%2B1+%26+2");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -28,7 +28,7 @@ use url::Url;
 
 use super::answer::{self, Answer, Refusal};
 use super::breaker::{Breaker, Leave};
-use super::call::{Call, Service, Verb};
+use super::call::{Call, Service, Source, Verb};
 use super::limiter::{Limiter, Slot};
 use super::{Error, ServiceSid};
 
@@ -256,7 +256,13 @@ impl Client {
         }
         if let Some(content) = call.content.clone() {
             request.headers_mut().insert(CONTENT_TYPE, content.content_type);
-            *request.body_mut() = Some(content.bytes.into());
+            *request.body_mut() = Some(match content.source {
+                Source::Bytes(bytes) => bytes.into(),
+                Source::File(file) => {
+                    request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(file.size()));
+                    file.body()
+                }
+            });
         }
         request
     }

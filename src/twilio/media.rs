@@ -5,12 +5,19 @@
 //!
 //! Source: <https://www.twilio.com/docs/conversations/media-support-conversations>
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
 use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use reqwest::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::call::{Call, Content, Service, Verb, query};
+use super::call::{Call, Content, Service, Source, Verb, query};
 use super::{Client, Error, MediaSid, lenient};
 
 /// A stored file.
@@ -43,15 +50,79 @@ impl Media {
     }
 }
 
+/// Bytes of a file that are in memory at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// A file that is sent from disk, whatever its size a piece at a time, and from its beginning with every try.
+#[derive(Debug, Clone)]
+pub struct FileOnDisk {
+    file: Arc<File>,
+    size: u64,
+}
+
+impl FileOnDisk {
+    /// The first `size` bytes of `file`.
+    #[must_use]
+    pub fn new(file: File, size: u64) -> Self {
+        Self { file: Arc::new(file), size }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(super) fn body(self) -> reqwest::Body {
+        let chunks = futures::stream::try_unfold(0, move |offset: u64| {
+            let file = Arc::clone(&self.file);
+            let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+            async move {
+                if left == 0 {
+                    return Ok(None);
+                }
+                let reading = move || {
+                    let mut chunk = vec![0; left.min(CHUNK_BYTES)];
+                    file.read_exact_at(&mut chunk, offset).map(|()| chunk)
+                };
+                let chunk = tokio::task::spawn_blocking(reading).await.map_err(io::Error::other)??;
+                let next = offset + chunk.len() as u64;
+                Ok::<_, io::Error>(Some((Frame::data(Bytes::from(chunk)), next)))
+            }
+        });
+        reqwest::Body::wrap(StreamBody::new(chunks))
+    }
+}
+
 impl Client {
+    /// Stores a small file that is in no message yet.
+    ///
+    /// # Errors
+    /// As [`Client::upload_file`].
+    pub async fn upload_media(
+        &self,
+        bytes: Bytes,
+        content_type: &str,
+        filename: Option<&str>,
+    ) -> Result<Media, Error> {
+        self.upload(Source::Bytes(bytes), content_type, filename).await
+    }
+
     /// Stores a file that is in no message yet.
     ///
     /// # Errors
     /// [`Error::Refused`] with status 400 if `content_type` cannot be a header. After [`Error::Ambiguous`] trying again at
     /// worst leaves a file that no message names.
-    pub async fn upload_media(
+    pub async fn upload_file(
         &self,
-        bytes: Bytes,
+        file: FileOnDisk,
+        content_type: &str,
+        filename: Option<&str>,
+    ) -> Result<Media, Error> {
+        self.upload(Source::File(file), content_type, filename).await
+    }
+
+    async fn upload(
+        &self,
+        source: Source,
         content_type: &str,
         filename: Option<&str>,
     ) -> Result<Media, Error> {
@@ -70,7 +141,7 @@ impl Client {
             service: Service::Media,
             path: "Media".into(),
             query: Some(query),
-            content: Some(Content { content_type, bytes }),
+            content: Some(Content { content_type, source }),
             announced: false,
         })
         .await

@@ -46,7 +46,7 @@ pub use conversations::{
 };
 pub use error::Error;
 pub use form::MalformedForm;
-pub use media::{Media, MediaLinks};
+pub use media::{FileOnDisk, Media, MediaLinks};
 pub use messages::{
     DeliveryAmount, DeliverySummary, Message, MessageChanges, MessageMedia, NewMessage, Order,
 };

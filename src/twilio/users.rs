@@ -7,8 +7,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Form, query, segment};
-use super::page::List;
-use super::{Client, ConversationSid, ConversationState, Error, ParticipantSid, RoleSid, UserSid, lenient};
+use super::page::{List, page_size};
+use super::{
+    Client, ConversationSid, ConversationState, Error, NextPage, Page, ParticipantSid, RoleSid, UserSid,
+    lenient,
+};
 
 /// No user is in more open conversations than this.
 const MOST_CONVERSATIONS: usize = 1000;
@@ -128,6 +131,22 @@ impl Client {
         self.send(Call::fetch("users.fetch", format!("Users/{}", segment(identity)?))).await
     }
 
+    /// The first page of all users of the service, in no order; at most 100 on a page.
+    ///
+    /// # Errors
+    /// Any [`Error`] of a read.
+    pub async fn list_users(&self, size: u8) -> Result<Page<User>, Error> {
+        self.page(&USERS, query(&[("PageSize", &page_size(size, 100))])).await
+    }
+
+    /// The page after the one of [`Client::list_users`] that named it.
+    ///
+    /// # Errors
+    /// Any [`Error`] of a read; [`Error::Refused`] if the cursor is not Twilio's.
+    pub async fn next_users(&self, next: &NextPage) -> Result<Page<User>, Error> {
+        self.page_after(&USERS, next).await
+    }
+
     /// Makes `changes`, and returns the user as it is then.
     ///
     /// # Errors
@@ -147,6 +166,19 @@ impl Client {
         let path = format!("Users/{}/Conversations", segment(identity)?).into();
         let list = List { operation: "user_conversations.list", path };
         self.every(&list, query(&[("PageSize", "50")]), MOST_CONVERSATIONS).await
+    }
+
+    /// One conversation as the user has it.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if the user is not in that conversation.
+    pub async fn fetch_user_conversation(
+        &self,
+        identity: &str,
+        sid: ConversationSid,
+    ) -> Result<UserConversation, Error> {
+        let path = format!("Users/{}/Conversations/{sid}", segment(identity)?);
+        self.send(Call::fetch("user_conversations.fetch", path)).await
     }
 
     /// Makes `changes`, and returns the conversation as the user has it then. Twilio fires no webhook for this.
@@ -170,3 +202,5 @@ impl Client {
         self.send(Call::update("user_conversations.update", path, form).silent()).await
     }
 }
+
+const USERS: List = List { operation: "users.list", path: std::borrow::Cow::Borrowed("Users") };

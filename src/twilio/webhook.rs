@@ -103,7 +103,14 @@ pub enum WebhookEvent {
         /// Why it failed, see <https://www.twilio.com/docs/api/errors>.
         error_code: Option<u32>,
     },
-    /// What asks for leave before a change (`onMessageAdd`…), and names that were not known when this was written.
+    /// `onMessageAdd`: a message is about to be added, and Twilio waits for leave.
+    MessageAdd {
+        /// Where.
+        conversation_sid: ConversationSid,
+        /// Whose it will be.
+        author: String,
+    },
+    /// What else asks for leave before a change (`onMessageUpdate`…), and names that were not known when this was written.
     Unhandled {
         /// Twilio's name for it.
         event_type: String,
@@ -177,6 +184,10 @@ const FORM: &str = "application/x-www-form-urlencoded";
 fn event(fields: &Fields<'_>) -> Result<WebhookEvent, WebhookError> {
     Ok(match fields.text("EventType").ok_or(WebhookError::Missing("EventType"))? {
         "onMessageAdded" => WebhookEvent::MessageAdded(message(fields)?),
+        "onMessageAdd" => WebhookEvent::MessageAdd {
+            conversation_sid: fields.required("ConversationSid")?,
+            author: fields.owned("Author").unwrap_or_default(),
+        },
         "onMessageUpdated" => WebhookEvent::MessageUpdated(message(fields)?),
         "onMessageRemoved" => WebhookEvent::MessageRemoved {
             conversation_sid: fields.required("ConversationSid")?,
