@@ -27,17 +27,27 @@ pub(super) struct Rooms {
     rooms: DashMap<RoomKey, Vec<Member>>,
 }
 
-struct Member {
+/// One session in a room.
+pub(super) struct Member {
     session: Session,
-    identity: Identity,
+    /// As whom it came; `None`: it only listens.
+    identity: Option<Identity>,
     /// What is kept while it catches up.
     kept: Mutex<Option<Vec<Arc<Outgoing>>>>,
 }
 
 impl Rooms {
-    pub(super) fn add(&self, room: RoomKey, session: Session, identity: Identity, catching_up: bool) {
-        let kept = Mutex::new(catching_up.then(Vec::new));
-        self.rooms.entry(room).or_default().push(Member { session, identity, kept });
+    pub(super) fn add(&self, room: RoomKey, member: Member) {
+        self.rooms.entry(room).or_default().push(member);
+    }
+
+    /// Has a session that is in `room` there as `member`: in one step, so that it misses nothing.
+    pub(super) fn replace(&self, room: RoomKey, member: Member) {
+        let mut members = self.rooms.entry(room).or_default();
+        match members.iter_mut().find(|already| already.session.id() == member.session.id()) {
+            Some(already) => *already = member,
+            None => members.push(member),
+        }
     }
 
     pub(super) fn remove(&self, room: RoomKey, socket: SocketId) {
@@ -71,7 +81,7 @@ impl Rooms {
         let Some(members) = self.rooms.get(&room) else { return Vec::new() };
         members
             .iter()
-            .filter(|member| member.identity.as_str() == identity)
+            .filter(|member| member.identity.as_ref().is_some_and(|own| own.as_str() == identity))
             .map(|member| member.session.clone())
             .collect()
     }
@@ -125,8 +135,13 @@ fn over(sessions: &[Session], transport: Transport) -> Vec<Session> {
 }
 
 impl Member {
+    /// `session`, as whom it came; what it hears is kept while it catches up.
+    pub(super) fn new(session: Session, identity: Option<Identity>, catching_up: bool) -> Self {
+        Self { session, identity, kept: Mutex::new(catching_up.then(Vec::new)) }
+    }
+
     fn tell(&self, outgoing: &Arc<Outgoing>) {
-        if outgoing.except.as_ref() == Some(&self.identity) {
+        if outgoing.except.is_some() && outgoing.except == self.identity {
             return;
         }
         let mut kept = self.kept.lock();
@@ -140,7 +155,7 @@ impl Member {
 
 /// Tells whoever is to hear of `event`, in every dialect.
 pub(super) fn tell(hub: &Arc<Hub>, event: &Event, at: DateTime<Utc>) {
-    let telling = Telling { at, links: hub.core.media_links() };
+    let telling = Telling { at, links: hub.core.media_links(), core: &hub.core };
     let mut told = 0;
     for protocol in hub.protocols {
         let room = event
@@ -158,7 +173,7 @@ pub(super) fn tell(hub: &Arc<Hub>, event: &Event, at: DateTime<Utc>) {
                     members.len()
                 }
                 Audience::InRoom(identity) => {
-                    let theirs = members.iter().filter(|member| member.identity == *identity);
+                    let theirs = members.iter().filter(|member| member.identity.as_ref() == Some(identity));
                     theirs.map(|member| member.tell(&outgoing)).count()
                 }
                 Audience::Person(identity) => {
@@ -196,7 +211,9 @@ fn evict(hub: &Arc<Hub>, event: &Event) {
         | Event::TypingChanged { .. }
         | Event::UserJoined { .. }
         | Event::UserLeft { .. }
-        | Event::StatusChanged { .. } => return,
+        | Event::StatusChanged { .. }
+        | Event::PersonStatusChanged { .. }
+        | Event::Support(_) => return,
     };
     for protocol in hub.protocols {
         let room = RoomKey { protocol: protocol.name, conversation };

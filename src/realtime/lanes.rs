@@ -19,7 +19,8 @@ use crate::core::ConversationSid;
 /// Pieces of work of one socket at once, under way and waiting, in all its lanes.
 const WORK_AT_MOST: usize = 256;
 
-type Work = BoxFuture<'static, ()>;
+/// Something to be done.
+pub(super) type Work = BoxFuture<'static, ()>;
 
 /// What is kept in order: a conversation, or (`None`) what concerns the socket itself.
 pub(super) type Lane = Option<ConversationSid>;

@@ -4,6 +4,7 @@
 //! shows in which shape. The rest is here:
 //!
 //! - `socketio.rs`: Socket.IO connections, both transports
+//! - `websocket.rs`: raw WebSocket connections
 //! - `session.rs`: one socket, who is behind it, and what it has entered
 //! - `lanes.rs`: the order of what one socket asks for
 //! - `fanout.rs`: rooms, and telling them what happened
@@ -14,8 +15,9 @@ mod fanout;
 mod lanes;
 mod session;
 mod socketio;
+mod websocket;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
@@ -23,14 +25,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use socketioxide::extract::AckSender;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{Auth, Identity};
+use crate::auth::{Auth, AuthError, Caller, Identity};
 use crate::clock::Clock;
 use crate::core::{ConversationSid, Core, Error, Event, MediaLinks};
 
 pub use session::Session;
 pub use socketio::{Closing, FRAME_BYTES, Kill, UpgradedBy, layer};
+pub use websocket::{NotAWebSocket, RawProtocol, UNAUTHENTICATED, Unknown, WebSockets};
 
 /// How one dialect speaks over sockets.
 pub struct Protocol {
@@ -42,6 +47,9 @@ pub struct Protocol {
     pub listens: &'static [&'static str],
     /// The events clients may get.
     pub emits: &'static [&'static str],
+    /// Rules of its own for who is let in, if it has any; else a token is taken, and none where none is needed. Of protocols
+    /// that share a namespace one may have them.
+    pub welcome: Option<Welcome>,
     /// Answers one event of a client. Called in the order of arrival; it must not block.
     pub on_event: fn(&Session, Incoming) -> Handling,
     /// Answers an event for which there is no room: too many of this socket are waiting.
@@ -53,11 +61,31 @@ pub struct Protocol {
     pub outgoing: fn(&Event, &Telling<'_>) -> Vec<Outgoing>,
 }
 
+/// A protocol's own rules for who is let in.
+#[derive(Debug, Clone, Copy)]
+pub struct Welcome {
+    /// Says who is behind a socket that wants in; an error is its `connect_error`.
+    pub admit: fn(Core, Handshake) -> BoxFuture<'static, Result<Caller, Error>>,
+    /// Greets a socket that was let in.
+    pub greet: fn(&Session),
+}
+
+/// What a client shows when it connects.
+#[derive(Debug)]
+pub struct Handshake {
+    /// Whom its token names, if it has one, or why the token is not taken.
+    pub proven: Result<Option<Caller>, AuthError>,
+    /// The id it has as a guest.
+    pub guest_id: Option<String>,
+}
+
 /// How a dialect's clients connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// Socket.IO, in this namespace; dialects may share one.
     SocketIo(&'static str),
+    /// A WebSocket of its own for each conversation, where the dialect's routes open it.
+    WebSocket,
 }
 
 /// An event that a client sent.
@@ -117,6 +145,15 @@ pub struct Telling<'a> {
     pub at: DateTime<Utc>,
     /// Links to files.
     pub links: &'a MediaLinks,
+    core: &'a Core,
+}
+
+impl Telling<'_> {
+    /// Whom `author` writes to, where that is one person and known without asking anybody.
+    #[must_use]
+    pub fn other_of(&self, conversation: ConversationSid, author: &str) -> Option<Identity> {
+        self.core.other_of(conversation, author)
+    }
 }
 
 /// One event as one dialect tells it. What differs per reader ("me" and "other") is told in several.
@@ -132,6 +169,10 @@ pub struct Outgoing {
     pub except: Option<Identity>,
     /// Its place among the conversation's messages, if it is a new one: who is just catching up may have it already.
     pub index: Option<i64>,
+    /// With what code and reason the connection of whoever hears it ends.
+    pub then_close: Option<(u16, &'static str)>,
+    /// It as a frame, once a raw WebSocket hears it; all of them share its bytes.
+    frame: OnceLock<Utf8Bytes>,
 }
 
 /// Who hears an [`Outgoing`], of those who speak its dialect.
@@ -151,7 +192,15 @@ impl Outgoing {
     /// `event` with `payload`, to everybody in the room.
     pub fn new(event: &'static str, payload: &impl Serialize) -> Option<Self> {
         match serde_json::value::to_raw_value(payload) {
-            Ok(payload) => Some(Self { event, payload, to: Audience::Room, except: None, index: None }),
+            Ok(payload) => Some(Self {
+                event,
+                payload,
+                to: Audience::Room,
+                except: None,
+                index: None,
+                then_close: None,
+                frame: OnceLock::new(),
+            }),
             Err(error) => {
                 tracing::error!(%error, event, "an event could not be written as JSON");
                 None
@@ -179,6 +228,17 @@ impl Outgoing {
         self.index = Some(index);
         self
     }
+
+    /// As the last that whoever hears it hears.
+    #[must_use]
+    pub fn then_close(mut self, code: u16, reason: &'static str) -> Self {
+        self.then_close = Some((code, reason));
+        self
+    }
+
+    fn frame(&self) -> Utf8Bytes {
+        self.frame.get_or_init(|| websocket::frame_of(self.event, self.payload.get())).clone()
+    }
 }
 
 /// What all sockets share.
@@ -192,6 +252,10 @@ pub(crate) struct Hub {
     kills: socketio::Kills,
     /// What sockets asked for and is still being done.
     tasks: TaskTracker,
+    /// Raw WebSockets.
+    connections: TaskTracker,
+    /// Whether raw WebSockets are to end.
+    ending: CancellationToken,
 }
 
 impl Hub {
@@ -205,6 +269,8 @@ impl Hub {
             sockets: fanout::Sockets::default(),
             kills: socketio::Kills::default(),
             tasks: TaskTracker::new(),
+            connections: TaskTracker::new(),
+            ending: CancellationToken::new(),
         });
         let listening = Arc::downgrade(&hub);
         hub.core.listen(move |event, at| {
@@ -213,6 +279,14 @@ impl Hub {
             }
         });
         hub
+    }
+
+    /// Rules of their own that connections over `transport` have.
+    fn welcome(&self, transport: Transport) -> Option<Welcome> {
+        self.protocols
+            .iter()
+            .filter(|protocol| protocol.transport == transport)
+            .find_map(|protocol| protocol.welcome)
     }
 
     /// The protocol over `transport` that listens to `event`, and the event's static name.

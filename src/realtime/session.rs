@@ -16,9 +16,10 @@ use socketioxide::SocketError;
 use socketioxide::extract::SocketRef;
 use tokio::task::AbortHandle;
 
-use super::fanout::RoomKey;
-use super::lanes::Lanes;
-use super::{Hub, Outgoing, Transport};
+use super::fanout::{Member, RoomKey};
+use super::lanes::{Lane, Lanes, Work};
+use super::websocket::{Frame, Pipe, UNAUTHENTICATED, frame_of};
+use super::{Handling, Hub, Incoming, Outgoing, Protocol, Transport};
 use crate::auth::{AuthError, AuthMode, Caller, Identity, Verified};
 use crate::core::{ConversationSid, Core, Error, SocketId};
 
@@ -35,10 +36,17 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 #[derive(Clone)]
 pub struct Session {
     pub(super) state: Arc<State>,
-    pub(super) socket: SocketRef,
+    pub(super) link: Link,
 }
 
-/// What is known of a socket. Holds no [`SocketRef`], which would keep a dead socket in memory.
+/// The way to a socket's client.
+#[derive(Clone)]
+pub(super) enum Link {
+    SocketIo(SocketRef),
+    WebSocket(Arc<Pipe>),
+}
+
+/// What is known of a socket. Holds no [`Link`], which would keep a dead socket in memory.
 pub(super) struct State {
     pub(super) id: SocketId,
     pub(super) hub: Arc<Hub>,
@@ -46,6 +54,7 @@ pub(super) struct State {
     who: Mutex<Who>,
     entered: Mutex<Entered>,
     pub(super) transport: Transport,
+    opened_at: Box<str>,
     cut: AtomicBool,
 }
 
@@ -59,7 +68,8 @@ struct Who {
 
 #[derive(Default)]
 struct Entered {
-    rooms: Vec<(RoomKey, Identity)>,
+    /// As whom; `None`: as a listener whose name is not known.
+    rooms: Vec<(RoomKey, Option<Identity>)>,
     gone: bool,
 }
 
@@ -72,8 +82,15 @@ impl State {
             who: Mutex::new(Who { caller, bound: None, deadline: None }),
             entered: Mutex::default(),
             transport,
+            opened_at: Box::default(),
             cut: AtomicBool::new(false),
         }
+    }
+
+    /// Notes what a raw WebSocket was opened for.
+    pub(super) fn opened_at(mut self, address: Box<str>) -> Self {
+        self.opened_at = address;
+        self
     }
 
     /// Whether the socket must not hear anything more.
@@ -121,8 +138,15 @@ impl Session {
     /// [`AuthError`]; the socket stays whose it was.
     pub async fn authenticate(&self, token: &str) -> Result<(), AuthError> {
         let verified = self.state.hub.auth.verify(token).await?;
+        self.core().meet(&verified).await;
         self.set_caller(&verified);
         Ok(())
+    }
+
+    /// From now on the socket is that guest's, and what it entered as another it leaves.
+    pub fn become_guest(&self, guest: &Identity) {
+        self.state.who.lock().caller = Caller::Guest(guest.clone());
+        self.bind(guest, None);
     }
 
     fn set_caller(&self, verified: &Verified) {
@@ -137,11 +161,13 @@ impl Session {
         if self.state.who.lock().deadline.is_none() {
             match verified {
                 Some(verified) => self.end_at(verified.expires_at),
+                None if self.caller().is_ok() => {}
                 None => self.expect_token(),
             }
         }
-        if let (Some(verified), None) = (verified, self.bound()) {
-            self.bind(&verified.identity, None);
+        let known = self.state.who.lock().caller.identity().cloned();
+        if let (Some(known), None) = (known, self.bound()) {
+            self.bind(&known, None);
         }
         self.list_admin();
     }
@@ -154,7 +180,7 @@ impl Session {
             tokio::time::sleep(left.saturating_sub(EXPIRY_NOTICE)).await;
             session.emit("token_expiring", &json!({ "expiresIn": left.min(EXPIRY_NOTICE).as_secs() }));
             tokio::time::sleep(left.min(EXPIRY_NOTICE)).await;
-            session.disconnect();
+            session.close(UNAUTHENTICATED, "the token has expired");
         });
     }
 
@@ -167,7 +193,7 @@ impl Session {
         self.set_deadline(async move {
             tokio::time::sleep(TOKEN_WITHIN).await;
             tracing::debug!("a socket without a token is disconnected");
-            session.disconnect();
+            session.close(UNAUTHENTICATED, "no token came");
         });
     }
 
@@ -202,7 +228,7 @@ impl Session {
         if let Some(before) = before {
             if before != *identity {
                 self.state.hub.sockets.remove(&before, self.state.id);
-                self.leave_where(|_, entered_as| *entered_as == before);
+                self.leave_where(|_, entered_as| entered_as == Some(&before));
             }
             self.core().socket_disconnected(&before);
         }
@@ -229,32 +255,45 @@ impl Session {
         if self.bound().is_none() {
             self.bind(identity, None);
         }
-        let key = RoomKey { protocol, conversation };
-        {
-            let mut entered = self.state.entered.lock();
-            if entered.gone {
-                return Ok(());
-            }
-            match entered.rooms.iter().find(|(room, _)| *room == key).map(|(_, identity)| identity.clone()) {
-                Some(already) if already == *identity => return Ok(()),
-                Some(_) => {}
-                None if entered.rooms.len() >= ROOMS_AT_MOST => {
-                    return Err(Error::LimitReached(
-                        "this connection has joined as many conversations as it can",
-                    ));
+        self.enter_as(RoomKey { protocol, conversation }, Some(identity), catching_up)
+    }
+
+    /// Enters the room of `conversation` without a name: what is told there is heard, and nobody is told who listens.
+    ///
+    /// # Errors
+    /// As [`Session::enter`].
+    pub fn listen_in(&self, protocol: &'static str, conversation: ConversationSid) -> Result<(), Error> {
+        self.enter_as(RoomKey { protocol, conversation }, None, false)
+    }
+
+    fn enter_as(&self, key: RoomKey, identity: Option<&Identity>, catching_up: bool) -> Result<(), Error> {
+        let mut entered = self.state.entered.lock();
+        if entered.gone {
+            return Ok(());
+        }
+        let full = entered.rooms.len() >= ROOMS_AT_MOST;
+        let member = || Member::new(self.clone(), identity.cloned(), catching_up);
+        match entered.rooms.iter_mut().find(|(room, _)| *room == key) {
+            Some((_, already)) if already.as_ref() == identity => return Ok(()),
+            Some((_, already)) => {
+                if let Some(other) = std::mem::replace(already, identity.cloned()) {
+                    self.core().leave_room(key.conversation, &other, self.state.id);
                 }
-                None => {}
+                self.state.hub.rooms.replace(key, member());
             }
-            if let Some(place) = entered.rooms.iter().position(|(room, _)| *room == key) {
-                let (_, other) = entered.rooms.swap_remove(place);
-                drop(entered);
-                self.leave_as(key, &other);
-                entered = self.state.entered.lock();
+            None if full => {
+                return Err(Error::LimitReached(
+                    "this connection has joined as many conversations as it can",
+                ));
             }
-            entered.rooms.push((key, identity.clone()));
-            self.state.hub.rooms.add(key, self.clone(), identity.clone(), catching_up);
+            None => {
+                entered.rooms.push((key, identity.cloned()));
+                self.state.hub.rooms.add(key, member());
+            }
+        }
+        if let Some(identity) = identity {
             // Still under the lock: the end of the socket must not come between, or it would be in the room for ever.
-            self.core().enter_room(conversation, identity);
+            self.core().enter_room(key.conversation, identity);
         }
         Ok(())
     }
@@ -262,6 +301,14 @@ impl Session {
     /// Ends catching up: what was kept is told now, but for messages up to `index`, which the client has.
     pub fn caught_up(&self, protocol: &'static str, conversation: ConversationSid, index: i64) {
         self.state.hub.rooms.release(RoomKey { protocol, conversation }, self, index);
+    }
+
+    /// The conversations whose rooms the socket has entered.
+    #[must_use]
+    pub fn entered(&self, protocol: &'static str) -> Vec<ConversationSid> {
+        let entered = self.state.entered.lock();
+        let of_protocol = entered.rooms.iter().filter(|(room, _)| room.protocol == protocol);
+        of_protocol.map(|(room, _)| room.conversation).collect()
     }
 
     /// As whom the socket entered the room of `conversation`.
@@ -274,7 +321,25 @@ impl Session {
             .rooms
             .iter()
             .find(|(room, _)| *room == key)
-            .map(|(_, identity)| identity.clone())
+            .and_then(|(_, identity)| identity.clone())
+    }
+
+    /// The conversation whose room of `protocol` the socket is in, for protocols with one per socket.
+    #[must_use]
+    pub fn room(&self, protocol: &'static str) -> Option<ConversationSid> {
+        let entered = self.state.entered.lock();
+        entered.rooms.iter().find(|(room, _)| room.protocol == protocol).map(|(room, _)| room.conversation)
+    }
+
+    /// Whether the socket is in any room.
+    pub(super) fn is_in_a_room(&self) -> bool {
+        !self.state.entered.lock().rooms.is_empty()
+    }
+
+    /// What the address of a raw WebSocket named; empty for others.
+    #[must_use]
+    pub fn opened_at(&self) -> &str {
+        &self.state.opened_at
     }
 
     /// Leaves the room of `conversation`.
@@ -282,22 +347,20 @@ impl Session {
         self.leave_where(|room, _| *room == RoomKey { protocol, conversation });
     }
 
-    pub(super) fn leave_where(&self, leaves: impl Fn(&RoomKey, &Identity) -> bool) {
+    pub(super) fn leave_where(&self, leaves: impl Fn(&RoomKey, Option<&Identity>) -> bool) {
         let left: Vec<_> = self
             .state
             .entered
             .lock()
             .rooms
-            .extract_if(.., |(room, identity)| leaves(room, identity))
+            .extract_if(.., |(room, identity)| leaves(room, identity.as_ref()))
             .collect();
         for (room, identity) in left {
-            self.leave_as(room, &identity);
+            self.state.hub.rooms.remove(room, self.state.id);
+            if let Some(identity) = identity {
+                self.core().leave_room(room.conversation, &identity, self.state.id);
+            }
         }
-    }
-
-    fn leave_as(&self, room: RoomKey, identity: &Identity) {
-        self.state.hub.rooms.remove(room, self.state.id);
-        self.core().leave_room(room.conversation, identity, self.state.id);
     }
 
     /// The socket is gone: leaves everything, and nothing can be entered any more.
@@ -329,16 +392,56 @@ impl Session {
         self.state.id
     }
 
-    /// Sends an event to this socket only.
-    pub fn emit<T: Serialize + ?Sized>(&self, event: &'static str, payload: &T) {
-        if !self.state.is_cut() {
-            self.sent(self.socket.emit(event, payload));
+    /// Whether what the client sends is not looked at any more.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.state.is_cut() || self.state.hub.tasks.is_closed()
+    }
+
+    /// Has `protocol` answer an event of the client's.
+    pub(super) fn take_in(&self, protocol: &'static Protocol, incoming: Incoming) {
+        if let Some(identity) = self.bound() {
+            self.core().heard_of(&identity);
+        }
+        if self.state.lanes.full() {
+            return (protocol.on_overload)(self, incoming);
+        }
+        match (protocol.on_event)(self, incoming) {
+            Handling::Done => {}
+            Handling::InTurn(lane, work) => self.in_turn(lane, work),
         }
     }
 
-    /// Sends an event that a room hears.
+    /// Does `work` after what the socket asked for before in the same lane.
+    pub(super) fn in_turn(&self, lane: Lane, work: Work) {
+        self.state.lanes.run(&self.state.hub.tasks, lane, work);
+    }
+
+    /// Sends an event to this socket only.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &'static str, payload: &T) {
+        if self.state.is_cut() {
+            return;
+        }
+        match &self.link {
+            Link::SocketIo(socket) => self.sent(socket.emit(event, payload)),
+            Link::WebSocket(pipe) => match serde_json::to_string(payload) {
+                Ok(payload) => self.queue(pipe, Frame::Text(frame_of(event, &payload))),
+                Err(error) => tracing::error!(%error, "an event could not be encoded"),
+            },
+        }
+    }
+
+    /// Sends an event that several hear.
     pub(super) fn hear(&self, outgoing: &Outgoing) {
-        self.emit(outgoing.event, &*outgoing.payload);
+        if self.state.is_cut() {
+            return;
+        }
+        match &self.link {
+            Link::SocketIo(socket) => self.sent(socket.emit(outgoing.event, &*outgoing.payload)),
+            Link::WebSocket(pipe) => self.queue(pipe, Frame::Text(outgoing.frame())),
+        }
+        if let Some((code, reason)) = outgoing.then_close {
+            self.close(code, reason);
+        }
     }
 
     fn sent(&self, outcome: Result<(), SendError>) {
@@ -349,6 +452,12 @@ impl Session {
         }
     }
 
+    fn queue(&self, pipe: &Pipe, frame: Frame) {
+        if pipe.push(frame).is_err() {
+            self.cut("it does not read");
+        }
+    }
+
     /// Cuts the connection: from now on the client hears nothing, so it never misses anything in the middle.
     pub(super) fn cut(&self, why: &'static str) {
         if self.state.cut.swap(true, Ordering::Relaxed) {
@@ -356,13 +465,27 @@ impl Session {
         }
         metrics::counter!("switchboard_sockets_cut_total").increment(1);
         tracing::warn!(why, "a socket is cut off");
-        self.state.hub.kills.kill(&self.socket);
+        match &self.link {
+            Link::SocketIo(socket) => self.state.hub.kills.kill(socket),
+            Link::WebSocket(pipe) => pipe.kill(),
+        }
     }
 
-    /// Ends the connection for good: a Socket.IO client does not reconnect by itself.
-    fn disconnect(&self) {
-        if self.socket.clone().disconnect().is_err() {
-            self.cut("it does not read");
+    /// Ends the connection for good, after what was sent: a raw WebSocket with `code`, Socket.IO by leaving the namespace,
+    /// after which its client does not reconnect by itself.
+    pub fn close(&self, code: u16, reason: &'static str) {
+        match &self.link {
+            Link::SocketIo(socket) => {
+                if socket.clone().disconnect().is_err() {
+                    self.cut("it does not read");
+                }
+            }
+            // Once: nothing is said after a farewell.
+            Link::WebSocket(_) if self.state.is_cut() => {}
+            Link::WebSocket(pipe) => {
+                self.queue(pipe, Frame::Close(code, reason));
+                self.state.cut.store(true, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -19,12 +19,14 @@ use socketioxide::handler::{ConnectHandler as _, FromMessageParts as _, MessageH
 use socketioxide::layer::SocketIoLayer;
 use socketioxide::socket::Socket;
 use socketioxide_core::Value;
+use tokio::time::timeout;
 
-use super::session::{Session, State};
-use super::{Handling, Hub, Incoming, Protocol, Transport};
+use super::session::{Link, Session, State};
+use super::websocket::WebSockets;
+use super::{Handshake, Hub, Incoming, Protocol, Transport};
 use crate::auth::{Auth, AuthError, Caller, Verified, token_from};
 use crate::clock::Clock;
-use crate::core::Core;
+use crate::core::{Core, Error};
 
 /// Bytes of one frame or polling payload that a client may send.
 pub const FRAME_BYTES: usize = 64 * 1024;
@@ -34,6 +36,8 @@ const PACKETS_WAITING: usize = 512;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How long the work of sockets may take once the service ends.
 const FINISH_WITHIN: Duration = Duration::from_secs(8);
+/// How long raw WebSockets may take to part then.
+const PART_WITHIN: Duration = Duration::from_millis(1_500);
 /// The headers that the engine or the handshake read; the others are dropped.
 static KEPT_HEADERS: [HeaderName; 9] = [
     header::CONNECTION,
@@ -58,6 +62,11 @@ impl Kill {
     pub fn new(kill: impl Fn() + Send + Sync + 'static) -> Self {
         Self(Arc::new(kill))
     }
+
+    /// Does it.
+    pub(super) fn kill(&self) {
+        (self.0)();
+    }
 }
 
 /// Which connection carries which socket. A socket that was upgraded from polling is carried by another connection than
@@ -78,7 +87,7 @@ impl Kills {
     pub(super) fn kill(&self, socket: &SocketRef) {
         let upgraded = self.upgrades.get(&socket.id.to_string());
         if let Some(kill) = upgraded.or_else(|| socket.req_parts().extensions.get::<Kill>().cloned()) {
-            (kill.0)();
+            kill.kill();
         }
     }
 }
@@ -132,20 +141,24 @@ impl Closing {
     /// Hears nothing more, finishes what was asked for (a while at most), and closes them.
     pub async fn close(&self) {
         self.hub.tasks.close();
-        if tokio::time::timeout(FINISH_WITHIN, self.hub.tasks.wait()).await.is_err() {
+        if timeout(FINISH_WITHIN, self.hub.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.hub.tasks.len(), "sockets are closed with work unfinished");
         }
-        self.io.close().await;
+        self.hub.ending.cancel();
+        self.hub.connections.close();
+        // Those that do not answer are dropped with the runtime.
+        let parted = timeout(PART_WITHIN, self.hub.connections.wait());
+        let _ = tokio::join!(self.io.close(), parted);
     }
 }
 
-/// The Socket.IO layer that speaks `protocols`.
+/// The Socket.IO layer that speaks `protocols`, and the way to open those that are raw.
 pub fn layer(
     core: Core,
     auth: Auth,
     clock: Clock,
     protocols: &'static [&'static Protocol],
-) -> (SocketIoLayer, UpgradedBy, Closing) {
+) -> (SocketIoLayer, UpgradedBy, Closing, WebSockets) {
     let hub = Hub::new(core, auth, clock, protocols);
     let (layer, io) = SocketIo::builder()
         .max_payload(FRAME_BYTES as u64)
@@ -158,9 +171,9 @@ pub fn layer(
         .build_layer();
     let mut namespaces: Vec<_> = protocols
         .iter()
-        .map(|protocol| {
-            let Transport::SocketIo(namespace) = protocol.transport;
-            namespace
+        .filter_map(|protocol| match protocol.transport {
+            Transport::SocketIo(namespace) => Some(namespace),
+            Transport::WebSocket => None,
         })
         .collect();
     namespaces.sort_unstable();
@@ -177,19 +190,24 @@ pub fn layer(
         };
         io.ns(namespace, settle.with(admit));
     }
-    (layer, UpgradedBy(Arc::clone(&hub)), Closing { io, hub })
+    let raw = WebSockets(Arc::clone(&hub));
+    (layer, UpgradedBy(Arc::clone(&hub)), Closing { io, hub }, raw)
 }
 
 /// What a client hands over as `auth`.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct HandshakeAuth {
     token: Option<String>,
+    /// Only a text is one; where guests are not known, anything may stand here.
+    #[serde(default)]
+    guest_id: Option<serde_json::Value>,
 }
 
 /// Why a socket was not let in: the message of the client's `connect_error`.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-struct Refused(#[from] AuthError);
+struct Refused(#[from] Error);
 
 /// Finds out who connects, and makes the socket ready to be heard.
 async fn admit(
@@ -201,20 +219,34 @@ async fn admit(
     let parts = socket.req_parts();
     let header = token_from(&parts.headers, &Uri::default());
     // Something that is no token is not the same as none.
-    let token =
-        header.or(auth?.and_then(|auth| auth.token)).or_else(|| token_from(&parts.headers, &parts.uri));
+    let auth = auth.map_err(Error::from)?.unwrap_or_default();
+    let token = header.or(auth.token).or_else(|| token_from(&parts.headers, &parts.uri));
     let verified = match token {
-        Some(token) => Some(hub.auth.verify(&token).await?),
-        None => None,
+        Some(token) => hub.auth.verify(&token).await.map(Some),
+        None => Ok(None),
     };
-    let caller = verified.as_ref().map_or(Caller::Anonymous, Caller::from);
+    if let Ok(Some(verified)) = &verified {
+        hub.core.meet(verified).await;
+    }
+    let (caller, verified) = match hub.welcome(transport) {
+        Some(welcome) => {
+            let guest_id = auth.guest_id.as_ref().and_then(serde_json::Value::as_str).map(str::to_owned);
+            let proven = verified.as_ref().map(|verified| verified.as_ref().map(Caller::from));
+            let handshake = Handshake { proven: proven.map_err(Clone::clone), guest_id };
+            ((welcome.admit)(hub.core.clone(), handshake).await?, verified.ok().flatten())
+        }
+        None => {
+            let verified = verified.map_err(Error::from)?;
+            (verified.as_ref().map_or(Caller::Anonymous, Caller::from), verified)
+        }
+    };
     let state = Arc::new(State::new(hub, caller, transport));
     socket.on_fallback(Inbound(Arc::clone(&state)));
     socket.extensions.insert(Admitted { state: Arc::clone(&state), verified });
     socket.on_disconnect(move |socket: SocketRef| {
         metrics::gauge!("switchboard_sockets").decrement(1.0);
         state.hub.kills.upgrades.invalidate(&socket.id.to_string());
-        Session { state, socket }.end();
+        Session { state, link: Link::SocketIo(socket) }.end();
         std::future::ready(())
     });
     Ok(())
@@ -231,7 +263,11 @@ struct Admitted {
 async fn settle(socket: SocketRef) {
     metrics::gauge!("switchboard_sockets").increment(1.0);
     if let Some(Admitted { state, verified }) = socket.extensions.remove::<Admitted>() {
-        Session { state, socket }.settle(verified.as_ref());
+        let session = Session { state, link: Link::SocketIo(socket) };
+        session.settle(verified.as_ref());
+        if let Some(welcome) = session.state.hub.welcome(session.state.transport) {
+            (welcome.greet)(&session);
+        }
     }
 }
 
@@ -254,18 +290,8 @@ impl MessageHandler<LocalAdapter, Raw> for Inbound {
         };
         let Ok(ack) = AckSender::from_message_parts(&socket, &mut value, &ack_id);
         let Ok(socket) = SocketRef::from_message_parts(&socket, &mut value, &ack_id);
-        let session = Session { state: Arc::clone(state), socket };
-        if let Some(identity) = session.bound() {
-            session.core().heard_of(&identity);
-        }
-        let incoming = Incoming { event, payload, ack: ack_id.map(|_| ack) };
-        if state.lanes.full() {
-            return (protocol.on_overload)(&session, incoming);
-        }
-        match (protocol.on_event)(&session, incoming) {
-            Handling::Done => {}
-            Handling::InTurn(lane, work) => state.lanes.run(&state.hub.tasks, lane, work),
-        }
+        let session = Session { state: Arc::clone(state), link: Link::SocketIo(socket) };
+        session.take_in(protocol, Incoming { event, payload, ack: ack_id.map(|_| ack) });
     }
 }
 
