@@ -1,0 +1,149 @@
+//! How this document says success (`{"status":true,"code":201,"data":…,"msg":…}`) and failure
+//! (`{"status":false,"code":…,"msg":…}`, also in acknowledgements): the HTTP status and `code` are always the same.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::RETRY_AFTER;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::auth::{AuthError, Caller};
+use crate::core;
+use crate::dialects::{Services, caller_of, json_of};
+
+/// What a handler gives back.
+pub(super) type Result<T> = std::result::Result<Created<T>, Error>;
+
+/// Something was made: 201.
+#[derive(Serialize)]
+pub(super) struct Created<T> {
+    status: bool,
+    code: u16,
+    data: T,
+    msg: &'static str,
+}
+
+impl<T: Serialize> Created<T> {
+    pub(super) fn new(msg: &'static str, data: T) -> Self {
+        Self { status: true, code: StatusCode::CREATED.as_u16(), data, msg }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::CREATED, &self)
+    }
+}
+
+/// Failure.
+#[derive(Debug)]
+pub(super) struct Error(core::Error);
+
+impl<E: Into<core::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+/// Failure as it is told.
+#[derive(Serialize)]
+pub(super) struct Failure {
+    status: bool,
+    code: u16,
+    msg: String,
+}
+
+impl Error {
+    /// For an answer or an acknowledgement.
+    pub(super) fn failure(&self) -> Failure {
+        Failure { status: false, code: self.code().as_u16(), msg: self.message() }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the words of `core` fit all others")]
+    fn message(&self) -> String {
+        match &self.0 {
+            core::Error::PersonNotFound => "this contact is not registered yet".to_owned(),
+            core::Error::OnlyYourself => "you cannot start a conversation with yourself".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    fn code(&self) -> StatusCode {
+        match &self.0 {
+            core::Error::Invalid { .. }
+            | core::Error::Unreadable(_)
+            | core::Error::OnlyYourself
+            | core::Error::Group(_)
+            | core::Error::LimitReached(_) => StatusCode::BAD_REQUEST,
+            core::Error::Auth(error) => match error {
+                AuthError::Missing | AuthError::Invalid => StatusCode::UNAUTHORIZED,
+                AuthError::NotYou | AuthError::Forbidden => StatusCode::FORBIDDEN,
+                AuthError::IdentityMissing => StatusCode::BAD_REQUEST,
+                AuthError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            core::Error::NotAMember | core::Error::Blocked => StatusCode::FORBIDDEN,
+            core::Error::NoSuchEndpoint
+            | core::Error::ConversationNotFound
+            | core::Error::MessageNotFound
+            | core::Error::ParticipantNotFound
+            | core::Error::PersonNotFound
+            | core::Error::MediaNotFound => StatusCode::NOT_FOUND,
+            core::Error::ConversationClosed | core::Error::PhoneBusy | core::Error::KeyReused => {
+                StatusCode::CONFLICT
+            }
+            core::Error::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            core::Error::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            core::Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            core::Error::Throttled { .. } | core::Error::Unavailable { .. } | core::Error::UnknownOutcome => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            core::Error::NotConfigured(_) | core::Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = json(self.code(), &self.failure());
+        if let Some(retry_after) = self.0.retry_after() {
+            let seconds = HeaderValue::from(retry_after.as_secs().max(1));
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+/// The answer to a request that reached no handler.
+pub(super) fn failure(error: core::Error) -> Response {
+    Error(error).into_response()
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    (status, axum::Json(body)).into_response()
+}
+
+/// JSON in; what does not parse is refused as here.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> std::result::Result<Self, Error> {
+        Ok(Self(json_of(request, state).await?))
+    }
+}
+
+/// Who is calling: a person, by a token. Contacts are somebody's, so this document takes no request without one.
+pub(super) struct Auth(pub(super) Caller);
+
+impl FromRequestParts<Services> for Auth {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> std::result::Result<Self, Error> {
+        let caller = caller_of(parts, services).await?;
+        caller.person()?;
+        Ok(Self(caller))
+    }
+}
