@@ -1,0 +1,134 @@
+//! Groups and who is in them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{avatar, identity, nickname, timestamp};
+use crate::auth::Identity;
+use crate::core::{Error, Group, GroupDraft, GroupMember, check_picture};
+
+/// Characters of a group's name.
+const NAME_CHARACTERS: usize = 256;
+/// People named in one request: what Twilio allows in one conversation.
+const PEOPLE_AT_MOST: usize = 1_000;
+
+/// `POST /groups`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::dialects::messaging) struct CreateGroup {
+    name: Option<String>,
+    member_ids: Option<Vec<Value>>,
+    avatar: Option<String>,
+}
+
+impl TryFrom<CreateGroup> for GroupDraft {
+    type Error = Error;
+
+    fn try_from(group: CreateGroup) -> Result<Self, Error> {
+        let name = group.name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+        if name.as_ref().is_some_and(|name| name.chars().count() > NAME_CHARACTERS) {
+            return Err(Error::invalid("name", "must be at most 256 characters"));
+        }
+        let avatar = group.avatar.filter(|avatar| !avatar.trim().is_empty());
+        if let Some(avatar) = &avatar {
+            check_picture("avatar", avatar)?;
+        }
+        let ids = group.member_ids.ok_or_else(|| Error::invalid("memberIds", "is missing"))?;
+        Ok(Self { name, avatar, members: people(&ids)? })
+    }
+}
+
+/// `POST /groups/:id/members` and `DELETE /groups/:id/members`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::dialects::messaging) struct GroupMembers {
+    member_ids: Option<Vec<Value>>,
+}
+
+impl GroupMembers {
+    /// Who is named: somebody at least.
+    pub(in crate::dialects::messaging) fn people(self) -> Result<Vec<Identity>, Error> {
+        let people = people(&self.member_ids.unwrap_or_default())?;
+        if people.is_empty() {
+            return Err(Error::invalid("memberIds", "must be a list of at least one id"));
+        }
+        Ok(people)
+    }
+}
+
+fn people(ids: &[Value]) -> Result<Vec<Identity>, Error> {
+    if ids.len() > PEOPLE_AT_MOST {
+        return Err(Error::invalid("memberIds", "must be at most 1000"));
+    }
+    let text = |id: &Value| id.as_str().map(|text| identity("memberIds", text));
+    ids.iter()
+        .map(|id| text(id).unwrap_or_else(|| Err(Error::invalid("memberIds", "must be a list of ids"))))
+        .collect()
+}
+
+/// A group.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::dialects::messaging) struct GroupOut {
+    id: String,
+    name: String,
+    avatar: Option<String>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    created_by: Option<String>,
+    created_at: String,
+    updated_at: String,
+    members: Vec<GroupMemberOut>,
+    member_count: usize,
+    settings: GroupSettingsOut,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupSettingsOut {
+    notifications_enabled: bool,
+    is_muted: bool,
+}
+
+impl GroupOut {
+    pub(in crate::dialects::messaging) fn of(group: &Group, me: &Identity) -> Self {
+        Self {
+            id: group.conversation.sid.to_string(),
+            name: group.conversation.friendly_name.clone().unwrap_or_default(),
+            avatar: group.avatar.clone(),
+            kind: "group",
+            created_by: group.created_by.as_ref().map(|creator| creator.as_str().to_owned()),
+            created_at: timestamp(group.conversation.date_created),
+            updated_at: timestamp(group.conversation.date_updated),
+            members: group.members.iter().map(|member| GroupMemberOut::of(member, me)).collect(),
+            member_count: group.members.len(),
+            settings: GroupSettingsOut {
+                notifications_enabled: !group.settings.muted,
+                is_muted: group.settings.muted,
+            },
+        }
+    }
+}
+
+/// Somebody in a group.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::dialects::messaging) struct GroupMemberOut {
+    id: String,
+    nickname: String,
+    avatar: Option<String>,
+    role: &'static str,
+    joined_at: String,
+}
+
+impl GroupMemberOut {
+    pub(in crate::dialects::messaging) fn of(member: &GroupMember, me: &Identity) -> Self {
+        Self {
+            id: member.peer.identity.as_str().to_owned(),
+            nickname: nickname(&member.peer, me),
+            avatar: avatar(&member.peer),
+            role: member.role.as_str(),
+            joined_at: timestamp(member.joined_at),
+        }
+    }
+}

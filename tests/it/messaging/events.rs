@@ -1,0 +1,108 @@
+//! What people hear wherever they are: of new conversations, and of how those they know are.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Messaging, add_contact, ears, introduce, meet};
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn both_hear_of_their_new_conversation_whichever_dialect_made_it() {
+    let app = TestApp::start().await;
+    meet(&app, &["alice", "bob", "carol", "dave"]).await;
+    let mut alice = app.socket_as("alice").await.hear_of_conversations();
+    let mut bob = app.socket_as("bob").await.hear_of_conversations();
+    let id = Messaging::of(&app, "alice").open("bob").await;
+    let (hers, his) = (alice.hears("conversation_created").await, bob.hears("conversation_created").await);
+    let participants =
+        |a: &str, b: &str| json!([{ "id": "alice", "nickname": a }, { "id": "bob", "nickname": b }]);
+    assert_eq!(hers["participants"], participants("You", "Name of bob"));
+    assert_eq!(his["participants"], participants("Name of alice", "You"));
+    assert_eq!(
+        (&hers["id"], &hers["type"], hers.as_object().unwrap().len()),
+        (&json!(id), &json!("direct"), 4)
+    );
+    Messaging::of(&app, "bob").open("alice").await; // exists: nothing is told
+
+    let mut carol = app.socket_as("carol").await.hear_of_conversations();
+    let pair = json!({ "participants": [{ "id": "carol", "name": "Carol C." }, { "id": "bob" }] });
+    app.rest_as("carol").post("/newconversation", &pair).await.ok();
+    assert_eq!(bob.hears("conversation_created").await["participants"][0]["nickname"], "Name of carol");
+    assert_eq!(carol.hears("conversation_created").await["participants"][0]["nickname"], "You");
+    app.rest_as("carol").post("/create", &pair).await.ok();
+    assert_eq!(bob.hears("group_created").await["createdBy"], "carol");
+    carol.hears("group_created").await;
+    app.finish([alice, bob, carol]).await;
+}
+
+#[tokio::test]
+async fn those_who_know_somebody_hear_how_they_are_once_per_transition() {
+    let app = TestApp::start().await;
+    introduce(&app, &json!({ "sub": "bob", "phone_number": "+60123456781" })).await;
+    meet(&app, &["alice", "carol", "dave", "eve"]).await;
+    add_contact(&app, "alice", 1).await; // Bob is her contact
+    Messaging::of(&app, "carol").open("bob").await; // Bob is her partner
+    Messaging::of(&app, "eve").open("bob").await;
+    Messaging::of(&app, "eve").post("/users/bob/block", &json!({})).await.ok();
+    let mut alice = ears(&app, "alice").await;
+    let mut carol = ears(&app, "carol").await;
+    let dave = ears(&app, "dave").await;
+    let eve = ears(&app, "eve").await;
+
+    let mut bob = app.socket_as("bob").await;
+    for friend in [&mut alice, &mut carol] {
+        let told = friend.hears("user_status_update").await;
+        assert_eq!(
+            (&told["userId"], &told["isOnline"], &told["status"]),
+            (&json!("bob"), &json!(true), &json!("Active"))
+        );
+        assert!(told["lastSeen"].is_string() && told.as_object().unwrap().len() == 4, "{told}");
+    }
+    let seen = Messaging::of(&app, "alice").get("/users/bob").await.ok();
+    assert_eq!((&seen["isOnline"], &seen["status"]), (&json!(true), &json!("Active")));
+    let second = app.socket_as("bob").await; // already here: nothing is told
+    bob.emit("set_status", &json!({ "status": "away" })).await;
+    for friend in [&mut alice, &mut carol] {
+        assert_eq!(friend.hears("user_status_update").await["status"], "Away");
+    }
+    second.close().await;
+    bob.close().await;
+    // A moment later he is back: nothing is told either.
+    let bob = app.socket_as("bob").await;
+    for friend in [&mut alice, &mut carol] {
+        friend.hears_nothing_else().await;
+    }
+    app.finish([alice, bob, carol, dave, eve]).await;
+}
+
+#[tokio::test]
+async fn going_is_told_after_a_while_and_remembered() {
+    let mut app = TestApp::start().await;
+    meet(&app, &["alice", "bob"]).await;
+    let id = Messaging::of(&app, "alice").open("bob").await;
+    let mut alice = ears(&app, "alice").await;
+    alice.enter(&id, "alice").await;
+    let mut bob = app.socket_as("bob").await;
+    bob.enter(&id, "bob").await;
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        heard.push(alice.hears_something().await.0);
+    }
+    heard.sort_unstable();
+    assert_eq!(heard, ["user_joined", "user_status_changed", "user_status_update"]);
+    bob.close().await;
+    alice.hears("user_left").await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(31)).await;
+    tokio::time::resume();
+    alice.hears("user_status_changed").await;
+    let told = alice.hears("user_status_update").await;
+    assert_eq!((&told["isOnline"], &told["status"]), (&json!(false), &json!("Offline")));
+    alice.finish().await;
+    let before = Messaging::of(&app, "alice").get("/users/bob").await.ok();
+    assert!(before["lastSeen"].is_string(), "{before}");
+    app.restart().await;
+    assert_eq!(Messaging::of(&app, "alice").get("/users/bob").await.ok()["lastSeen"], before["lastSeen"]);
+    app.finish([]).await;
+}
