@@ -1,0 +1,150 @@
+//! How this document says success (`{"success":true,…}`) and failure (`{"success":false,"error":…}`). Which failure it is,
+//! is `core`'s or the caller's.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::RETRY_AFTER;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::auth::{AuthError, Caller};
+use crate::core;
+use crate::dialects::{Services, caller_of, json_of};
+
+/// What a handler gives back.
+pub(super) type Result<T> = std::result::Result<Reply<T>, Error>;
+
+/// Success: the fields of `T` beside `success`.
+#[derive(Serialize)]
+pub(super) struct Reply<T> {
+    #[serde(skip)]
+    status: StatusCode,
+    success: bool,
+    #[serde(flatten)]
+    fields: T,
+}
+
+impl<T: Serialize> Reply<T> {
+    /// With `fields`.
+    pub(super) fn ok(fields: T) -> Self {
+        Self { status: StatusCode::OK, success: true, fields }
+    }
+
+    /// With `fields` of what was made.
+    pub(super) fn created(fields: T) -> Self {
+        Self { status: StatusCode::CREATED, success: true, fields }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Reply<T> {
+    fn into_response(self) -> Response {
+        json(self.status, &self)
+    }
+}
+
+/// Failure.
+#[derive(Debug)]
+pub(super) struct Error(core::Error);
+
+impl<E: Into<core::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl Error {
+    fn status(&self) -> StatusCode {
+        match &self.0 {
+            core::Error::Invalid { .. }
+            | core::Error::Unreadable(_)
+            | core::Error::LimitReached(_)
+            | core::Error::OnlyYourself
+            | core::Error::Group(_) => StatusCode::BAD_REQUEST,
+            core::Error::Auth(error) => match error {
+                // Nobody is named by a token, nor by the request where that would do.
+                AuthError::Missing | AuthError::Invalid | AuthError::IdentityMissing => {
+                    StatusCode::UNAUTHORIZED
+                }
+                AuthError::NotYou | AuthError::Forbidden => StatusCode::FORBIDDEN,
+                AuthError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            core::Error::NotAMember | core::Error::Blocked => StatusCode::FORBIDDEN,
+            core::Error::NoSuchEndpoint
+            | core::Error::ConversationNotFound
+            | core::Error::MessageNotFound
+            | core::Error::ParticipantNotFound
+            | core::Error::PersonNotFound
+            | core::Error::MediaNotFound => StatusCode::NOT_FOUND,
+            core::Error::ConversationClosed | core::Error::PhoneBusy | core::Error::KeyReused => {
+                StatusCode::CONFLICT
+            }
+            core::Error::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            core::Error::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            core::Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            core::Error::Unavailable { .. }
+            | core::Error::Throttled { .. }
+            | core::Error::UnknownOutcome
+            | core::Error::NotConfigured(_) => StatusCode::SERVICE_UNAVAILABLE,
+            core::Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Failure {
+            success: bool,
+            error: String,
+        }
+        let mut response = json(self.status(), &Failure { success: false, error: self.0.to_string() });
+        if let Some(retry_after) = self.0.retry_after() {
+            let seconds = HeaderValue::from(retry_after.as_secs().max(1));
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+/// The answer to a request that reached no handler.
+pub(super) fn failure(error: core::Error) -> Response {
+    Error(error).into_response()
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    (status, axum::Json(body)).into_response()
+}
+
+/// JSON in; what does not parse is refused as this document refuses.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> std::result::Result<Self, Error> {
+        Ok(Self(json_of(request, state).await?))
+    }
+}
+
+/// The query string.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(Error))]
+pub(super) struct Query<T>(pub(super) T);
+
+/// The variable parts of the path.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Error))]
+pub(super) struct Path<T>(pub(super) T);
+
+/// Who is calling.
+pub(super) struct Auth(pub(super) Caller);
+
+impl FromRequestParts<Services> for Auth {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> std::result::Result<Self, Error> {
+        Ok(Self(caller_of(parts, services).await?))
+    }
+}
