@@ -1,5 +1,6 @@
-//! `POST /webhooks/twilio`: Twilio's reports come in here. `Report` has verified and read one before the handler's first
-//! line runs; what it means is `core`'s.
+//! `POST /webhooks/twilio`: Twilio's reports come in here, and its question whether a message may be added.
+//!
+//! `Report` has verified and read one before the handler's first line runs; what it means is `core`'s.
 //!
 //! Sources: <https://www.twilio.com/docs/conversations/conversations-webhooks>,
 //! <https://www.twilio.com/docs/usage/webhooks/webhooks-security>
@@ -60,6 +61,11 @@ impl Webhooks {
 }
 
 async fn take(State(webhooks): State<Webhooks>, report: Report) -> Response {
+    match webhooks.0.inbound.permits(&report.webhook).await {
+        Some(true) => return ([(CONTENT_TYPE, "application/json")], "{}").into_response(),
+        Some(false) => return refused("forbidden", StatusCode::FORBIDDEN),
+        None => {}
+    }
     match webhooks.0.inbound.push(report.webhook, report.token) {
         Ok(()) => ([(CONTENT_TYPE, "application/json")], "{}").into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "busy\n").into_response(),

@@ -2,6 +2,7 @@
 
 mod dev;
 mod mock_twilio;
+mod reindex;
 mod serve;
 mod token;
 
@@ -24,8 +25,10 @@ enum Command {
     Dev(Box<Config>),
     /// Runs the service against Twilio, with the settings of the environment (see .env.example).
     Serve(Box<Config>),
-    /// Runs the mock Twilio alone.
-    MockTwilio(Box<Config>),
+    /// Runs the mock Twilio alone, for other programs and their tests.
+    MockTwilio(Box<mock_twilio::MockTwilioArguments>),
+    /// Restores the database from what Twilio has, with the settings of `serve`; the service may run meanwhile.
+    Reindex(Box<reindex::ReindexArguments>),
     /// Prints an app token (a JWT signed with JWT_SECRET) for trying things out.
     Token(Box<token::TokenArguments>),
 }
@@ -38,7 +41,8 @@ pub async fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Dev(config) => dev::run(*config).await,
         Command::Serve(config) => serve::run(*config).await,
-        Command::MockTwilio(config) => mock_twilio::run(*config).await,
+        Command::MockTwilio(arguments) => mock_twilio::run(*arguments).await,
+        Command::Reindex(arguments) => reindex::run(*arguments).await,
         Command::Token(arguments) => token::run(*arguments),
     }
 }

@@ -4,7 +4,14 @@
 //! `core`; `shapes.rs` has what goes over the wire and turns it into what `core` takes; `envelope.rs` is how the document
 //! says success and failure. A new one is a folder and a line in [`ALL`]. Here are only the refusals they share.
 
+pub mod chat;
+pub mod contacts;
 pub mod conversations;
+pub mod messaging;
+pub mod support;
+mod uploads;
+
+use std::net::IpAddr;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -17,7 +24,7 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::{Auth, Caller, token_from};
 use crate::core::{Core, Error};
-use crate::realtime::Protocol;
+use crate::realtime::{Protocol, WebSockets};
 
 /// One documented client API.
 pub struct Dialect {
@@ -30,12 +37,13 @@ pub struct Dialect {
     pub routes: fn(Services) -> Router,
     /// Its answer to a request that never reaches a route: a panic, an unknown path, a body that takes too long.
     pub failure: fn(Error) -> Response,
-    /// How it speaks over Socket.IO.
+    /// How it speaks over sockets.
     pub protocol: &'static Protocol,
 }
 
 /// Every dialect.
-pub const ALL: &[&Dialect] = &[&conversations::DIALECT];
+pub const ALL: &[&Dialect] =
+    &[&contacts::DIALECT, &conversations::DIALECT, &chat::DIALECT, &messaging::DIALECT, &support::DIALECT];
 
 /// Their protocols.
 pub static PROTOCOLS: [&Protocol; ALL.len()] = {
@@ -55,7 +63,13 @@ pub struct Services {
     pub core: Core,
     /// Who is calling.
     pub auth: Auth,
+    /// The way to open raw WebSockets.
+    pub websockets: WebSockets,
 }
+
+/// Where a request comes from: an extension that the server sets on every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 /// The dialect whose voice answers requests for `path`.
 #[must_use]
@@ -68,11 +82,15 @@ pub fn speaking_at(path: &str) -> Option<&'static Dialect> {
     ALL.iter().copied().filter(|dialect| nearest(dialect).is_some()).max_by_key(nearest)
 }
 
-/// Who is calling, by token or by the app's API key.
+/// Who is calling, by token or by the app's API key. Whoever comes with a token is in the directory of people then.
 async fn caller_of(parts: &Parts, services: &Services) -> Result<Caller, Error> {
     let token = token_from(&parts.headers, &parts.uri);
     let api_key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
-    Ok(services.auth.caller(token.as_deref(), api_key).await?)
+    let (caller, verified) = services.auth.caller_and_token(token.as_deref(), api_key).await?;
+    if let Some(verified) = verified {
+        services.core.meet(&verified).await;
+    }
+    Ok(caller)
 }
 
 /// A JSON body; an absent one reads as `{}`, for requests whose fields are all optional.

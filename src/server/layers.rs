@@ -11,9 +11,10 @@ use futures::FutureExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::connection;
+use crate::auth::AuthError;
 use crate::config::CorsOrigins;
 use crate::core::Error;
-use crate::dialects;
+use crate::dialects::{self, ClientAddress};
 use crate::realtime::{self, UpgradedBy};
 use crate::telemetry;
 
@@ -25,7 +26,8 @@ pub(super) async fn no_such_endpoint(request: Request) -> Response {
     failure(request.uri().path(), Error::NoSuchEndpoint)
 }
 
-fn failure(path: &str, error: Error) -> Response {
+/// `error` in the voice of whoever's path it is.
+pub(super) fn failure(path: &str, error: Error) -> Response {
     match dialects::speaking_at(path) {
         Some(dialect) => (dialect.failure)(error),
         None => (StatusCode::NOT_FOUND, "nothing is here; see the documentation of this service\n")
@@ -41,6 +43,15 @@ pub(super) async fn count_twilio_calls(request: Request, next: Next) -> Response
     response
 }
 
+/// Tells handlers whom a request comes from: the one place where that is decided.
+pub(super) async fn tell_client_address(mut request: Request, next: Next) -> Response {
+    if let Some(peer) = request.extensions().get::<connection::PeerAddr>() {
+        let address = ClientAddress(peer.0.ip());
+        request.extensions_mut().insert(address);
+    }
+    next.run(request).await
+}
+
 /// A handler that panics takes down its request, and says so as its dialect does.
 pub(super) async fn answer_panics(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
@@ -51,13 +62,14 @@ pub(super) async fn answer_panics(request: Request, next: Next) -> Response {
     })
 }
 
-/// Hands the connection of a Socket.IO request to `realtime`.
+/// Hands the connection of a request that may become a socket to `realtime`.
 pub(super) async fn prepare_socket(
     State(upgrades): State<UpgradedBy>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    if !request.uri().path().starts_with("/socket.io") {
+    let is_socketio = request.uri().path().starts_with("/socket.io");
+    if !is_socketio && !request.headers().contains_key(header::UPGRADE) {
         return next.run(request).await;
     }
     let connection = request.extensions().get::<connection::Kill>().cloned();
@@ -66,7 +78,39 @@ pub(super) async fn prepare_socket(
             connection.kill();
         }
     });
-    next.run(upgrades.prepare(request, kill)).await
+    if is_socketio {
+        request = upgrades.prepare(request, kill);
+    } else {
+        request.extensions_mut().insert(kill);
+    }
+    next.run(request).await
+}
+
+/// Refuses WebSockets to pages that may not call from a browser: what CORS, which browsers do not apply to them, would do.
+pub(super) async fn refuse_foreign_sockets(
+    State(origins): State<CorsOrigins>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let foreign = headers.contains_key(header::UPGRADE)
+        && headers.get(header::ORIGIN).is_some_and(|origin| {
+            !origin
+                .to_str()
+                .is_ok_and(|origin| origins.allows(origin) || is_own(origin, headers.get(header::HOST)))
+        });
+    if foreign {
+        return failure(request.uri().path(), AuthError::Forbidden.into());
+    }
+    next.run(request).await
+}
+
+/// Whether a page of `origin` was served from the `host` that it calls.
+fn is_own(origin: &str, host: Option<&HeaderValue>) -> bool {
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    authority.is_some_and(|authority| {
+        host.is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()))
+    })
 }
 
 /// Which pages may call from a browser.

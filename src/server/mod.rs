@@ -1,10 +1,11 @@
 //! The HTTP server: what the service is built from, the router and its layers, start and end.
 //!
-//! Layers, from the outside: CORS, the Socket.IO engine, panics, the count of Twilio calls, body limits, routes. The accept
-//! loop with its deadlines is `connection.rs`; routes of clients are the dialects', the one of Twilio is `webhooks`.
+//! Layers, from the outside: CORS, sockets of foreign pages, the Socket.IO engine, panics, the count of Twilio calls, body
+//! limits, routes. The accept loop with its deadlines is `connection.rs`; routes of clients are the dialects', the one of Twilio is `webhooks`.
 
 pub mod connection;
 mod layers;
+mod media;
 mod operations;
 mod pages;
 
@@ -16,14 +17,18 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use sha2::Sha256;
 use tokio::net::TcpListener;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::auth::{Auth, AuthMode, AuthSetupError};
 use crate::clock::Clock;
 use crate::config::{PublicUrl, Settings};
-use crate::core::{Core, Inbound, Parts};
+use crate::core::{Core, GuestRules, Inbound, Parts};
 use crate::dialects::{self, Services};
+use crate::fetch::Fetcher;
 use crate::realtime;
 use crate::store::{OpenError, Store};
 use crate::telemetry::Metrics;
@@ -55,9 +60,53 @@ pub enum StartError {
     /// A SID among the settings is none.
     #[error("a SID among the TWILIO_… settings is not one: {0}")]
     Sid(#[from] InvalidSid),
+    /// Files that messages link to could not be fetched.
+    #[error("cannot set up fetching of files: {0}")]
+    Fetch(String),
     /// Metrics cannot be kept.
     #[error("cannot keep metrics: {0}")]
     Metrics(String),
+}
+
+/// Builds what the service does, without its doors.
+///
+/// # Errors
+/// [`StartError`], naming the setting to mend.
+pub async fn core(settings: &Settings, clock: Clock) -> Result<Core, StartError> {
+    let twilio = &settings.twilio;
+    let service_sid = twilio.service_sid.parse()?;
+    Ok(Core::start(Parts {
+        twilio: Client::new(twilio::Settings {
+            username: twilio.api_key_sid.clone(),
+            password: twilio.api_key_secret.clone(),
+            service_sid,
+            conversations_url: twilio.conversations_url.clone(),
+            media_url: twilio.media_url.clone(),
+            max_concurrency: twilio.max_concurrency,
+            deadlines: Deadlines::default(),
+        })?,
+        access_tokens: AccessTokens::new(
+            twilio.account_sid.parse()?,
+            twilio.api_key_sid.parse()?,
+            &twilio.api_key_secret,
+            service_sid,
+        ),
+        store: Store::open(settings.database_url.expose()).await?,
+        clock,
+        public_url: settings.public_url.join(""),
+        phone_number: twilio.phone_number.clone(),
+        fetcher: Fetcher::new(settings.media.networks.clone())
+            .map_err(|error| StartError::Fetch(error.to_string()))?,
+        media_ingest: settings.media.ingest,
+        link_key: (settings.auth.mode == AuthMode::Required).then(|| link_key(&twilio.api_key_secret)),
+        strict_users: settings.strict_users,
+        max_group_members: settings.max_group_members,
+        guests: GuestRules {
+            any_id: settings.auth.mode == AuthMode::Optional,
+            capability: settings.guest_capability,
+        },
+        secret: twilio.api_key_secret.clone(),
+    }))
 }
 
 /// The service, ready to run.
@@ -90,42 +139,23 @@ impl Server {
         let account_sid = settings.twilio.account_sid.parse()?;
         let service_sid = settings.twilio.service_sid.parse()?;
         let validator = Validator::new(settings.twilio.auth_tokens());
+        let core = core(&settings, clock.clone()).await?;
         let auth = Auth::new(settings.auth, clock.clone())?;
         let pages = if auth.mode() == AuthMode::Optional { pages::routes() } else { Router::new() };
-        let core = Core::start(Parts {
-            twilio: Client::new(twilio::Settings {
-                username: settings.twilio.api_key_sid.clone(),
-                password: settings.twilio.api_key_secret.clone(),
-                service_sid,
-                conversations_url: settings.twilio.conversations_url,
-                media_url: settings.twilio.media_url,
-                max_concurrency: settings.twilio.max_concurrency,
-                deadlines: Deadlines::default(),
-            })?,
-            access_tokens: AccessTokens::new(
-                account_sid,
-                settings.twilio.api_key_sid.parse()?,
-                &settings.twilio.api_key_secret,
-                service_sid,
-            ),
-            store: Store::open(&settings.database_url).await?,
-            clock: clock.clone(),
-            public_url: settings.public_url.join(""),
-            phone_number: settings.twilio.phone_number,
-        });
         let inbound = Inbound::start(core.clone());
         let webhook_url = settings.public_url.join(webhooks::PATH);
         let webhooks = Webhooks::new(inbound.clone(), validator, account_sid, service_sid, webhook_url);
         let ending = Arc::new(AtomicBool::new(false));
-        let (socketio, upgrades, sockets) =
+        let (socketio, upgrades, sockets, websockets) =
             realtime::layer(core.clone(), auth.clone(), clock, &dialects::PROTOCOLS);
 
-        let services = Services { core: core.clone(), auth };
+        let services = Services { core: core.clone(), auth, websockets };
         let router = dialects::ALL
             .iter()
             .fold(Router::new(), |router, dialect| router.merge((dialect.routes)(services.clone())))
             .layer(DefaultBodyLimit::max(BODY_BYTES))
             .merge(webhooks.routes())
+            .merge(media::routes(services))
             .merge(pages)
             .merge(operations::routes(core.clone(), Arc::clone(&ending), metrics.clone()))
             .fallback(layers::no_such_endpoint)
@@ -134,10 +164,12 @@ impl Server {
             // engine around it, which then knows no session.
             .with_state(())
             .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
+            .layer(from_fn(layers::tell_client_address))
             .layer(from_fn(layers::count_twilio_calls))
             .layer(from_fn(layers::answer_panics))
             .layer(socketio)
             .layer(from_fn_with_state(upgrades, layers::prepare_socket))
+            .layer(from_fn_with_state(settings.cors_origins.clone(), layers::refuse_foreign_sockets))
             .layer(layers::cors(settings.cors_origins))
             .layer(from_fn(layers::secure_headers));
         Ok(Self { listener, address, router, core, inbound, sockets, ending, metrics })
@@ -165,4 +197,12 @@ impl Server {
         self.inbound.drained().await;
         self.core.close().await;
     }
+}
+
+/// What signs links to files: every node with the same Twilio API key has the same, and it is good for nothing else.
+fn link_key(api_key_secret: &SecretString) -> SecretSlice<u8> {
+    let mut hmac = Hmac::<Sha256>::new_from_slice(api_key_secret.expose_secret().as_bytes())
+        .expect("HMAC takes a key of any length");
+    hmac.update(b"switchboard media links");
+    hmac.finalize().into_bytes().to_vec().into()
 }

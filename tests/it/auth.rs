@@ -172,7 +172,14 @@ async fn a_token_of_the_app_tells_a_profile() {
     assert_eq!(profile.email.as_deref(), Some("alice@example.com"));
     assert_eq!(profile.phone_number.as_deref(), Some("7911123456"));
     assert_eq!(profile.country_code.as_deref(), Some("+44"));
-    assert_eq!(profile.bio, None);
+    assert_eq!((profile.bio, profile.kind), (None, None));
+    for (claims, kind) in [
+        (json!({ "sub": "alice", "user_type": "vip" }), Some("vip")),
+        (json!({ "sub": "alice", "user_type": "user", "type": "premium" }), Some("premium")),
+        (json!({ "sub": "alice", "type": "admin" }), None),
+    ] {
+        assert_eq!(auth().verify(&app_token(claims)).await.unwrap().profile.kind.as_deref(), kind);
+    }
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
-//! The document's printed samples: every one is sent, or held against what comes, once at least.
+//! The documents' printed samples: every one is sent, or held against what comes, once at least.
 
 use serde_json::{Value, json};
 
+use crate::contacts;
 use crate::support::sample::{Samples, assert_as_printed};
 use crate::support::{Socket, TestApp};
 
 #[tokio::test]
 async fn every_printed_sample_is_what_happens() {
-    let mut samples = Samples::load();
+    let mut samples = Samples::of("conversations");
     conversations(&mut samples).await;
     messages(&mut samples).await;
     people(&mut samples).await;
@@ -17,6 +18,21 @@ async fn every_printed_sample_is_what_happens() {
     let (john, jane) = talk(&mut samples, &app, &conversation, john, jane).await;
     partings(&mut samples, &app, &conversation, john, jane).await;
     app.finish([]).await;
+    samples.finish();
+}
+
+#[tokio::test]
+async fn every_sample_of_the_contacts_document_is_what_happens() {
+    let mut samples = Samples::of("contacts");
+    let app = TestApp::start().await;
+    let ali = contacts::socket_with_phone(&app, "100001", contacts::ALI).await;
+    let request = samples.printed("rest/add.request");
+    let added = contacts::Contacts::of(&app, "ben").add(&request).await;
+    samples.compare(&added.body, "rest/add.response");
+    let mut ben = app.socket_as("ben").await;
+    let ack = contacts::create(&mut ben, &contacts::conversation(contacts::ALI, "private")).await;
+    samples.compare(&ack, "events/create_conversation.ack");
+    app.finish([ali, ben]).await;
     samples.finish();
 }
 

@@ -135,6 +135,30 @@ fn dev_needs_nothing() {
 }
 
 #[test]
+fn the_mock_has_settings_of_its_own() {
+    let settings = config(&[
+        ("MOCK_TWILIO_WEBHOOK_URL", "http://127.0.0.1:8080/hook?shop=1"),
+        ("MOCK_TWILIO_DATA", "mock.json"),
+        ("MOCK_TWILIO_LATENCY_MS", "80"),
+        ("MOCK_TWILIO_RATE_LIMIT", "30"),
+    ]);
+    let settings = settings.mock(&mock()).unwrap();
+    assert_eq!(settings.webhook_url.unwrap().as_str(), "http://127.0.0.1:8080/hook?shop=1");
+    assert_eq!(settings.data.unwrap().to_str(), Some("mock.json"));
+    assert_eq!((settings.seed, settings.latency_ms, settings.rate_limit), (None, 80, Some(30)));
+
+    let wrong = [
+        ("MOCK_TWILIO_WEBHOOK_URL", "http://user@127.0.0.1"),
+        ("MOCK_TWILIO_SEED", "/"),
+        ("MOCK_TWILIO_LATENCY_MS", "soon"),
+        ("MOCK_TWILIO_RATE_LIMIT", "0"),
+    ];
+    let mistakes = config(&wrong).mock(&mock()).unwrap_err();
+    let told: Vec<_> = mistakes.mistakes().iter().map(|mistake| mistake.variable).collect();
+    assert_eq!(told, wrong.map(|(variable, _)| variable));
+}
+
+#[test]
 fn empty_variables_are_unset_ones() {
     let empty: Vec<_> = example().into_iter().map(|line| line.variable).collect();
     let empty: Vec<_> = empty.iter().map(|variable| (variable.as_str(), " ")).collect();

@@ -305,13 +305,7 @@ async fn what_happens_elsewhere_is_told_in_the_documents_events() {
     let told = scene.bob.hears("new_message").await;
     assert_eq!(told["message"]["media"], json!(["ME00000000000000000000000000000001"]));
     let link = told["message"]["media_urls"][0].as_str().unwrap();
-    assert_eq!(
-        link,
-        format!(
-            "http://{}/api/conversations/media/ME00000000000000000000000000000001/content?redirect=1",
-            scene.app.address
-        )
-    );
+    assert_eq!(link, format!("http://{}/media/ME00000000000000000000000000000001", scene.app.address));
 
     let delivered = scene.sample("onDeliveryUpdated");
     scene.app.tell(&delivered).await;

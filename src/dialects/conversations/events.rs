@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::envelope::Error;
 use super::shapes::{
     IdIn, MessageOut, OnlineUserOut, SendMessage, optional, phone_number, required, state, theirs, timestamp,
+    warnings,
 };
 use crate::auth::Identity;
 use crate::core::{self, ConversationSid, DeliveryStatus, Event, MediaLinks, Message, Participant, parse_id};
@@ -51,6 +52,7 @@ pub(super) static PROTOCOL: Protocol = Protocol {
         "message_deleted",
         "token_expiring",
     ],
+    welcome: None,
     on_event,
     on_overload,
     beyond_rooms: |_| false,
@@ -304,6 +306,10 @@ fn send_message(session: &Session, incoming: &Incoming) -> Result<To, Error> {
             if let Some(id) = core::Extras::of(&message).client_message_id {
                 answer["clientMessageId"] = json!(id);
             }
+            let warnings = warnings(&message);
+            if !warnings.is_empty() {
+                answer["warnings"] = json!(warnings);
+            }
             session.emit("message_sent", &answer);
             Ok(answer)
         }),
@@ -468,8 +474,11 @@ fn outgoing(event: &Event, telling: &Telling<'_>) -> Vec<Outgoing> {
             )
             .map(|told| told.except(&status.identity))
         }
-        // This document has no event for it: whoever is added sees it in their list.
-        Event::ConversationAdded { .. } => None,
+        // This document has no event for the one (whoever is added sees it in their list), and tells the other per
+        // conversation.
+        Event::ConversationAdded { .. } | Event::PersonStatusChanged { .. } => None,
+        // What it says of messages was told already; the rest is another document's.
+        Event::Support(_) => None,
     };
     told.into_iter().collect()
 }

@@ -23,7 +23,7 @@ use super::Dialect;
 /// The dialect.
 pub const DIALECT: Dialect = Dialect {
     name: "conversations",
-    prefixes: &["/api/conversations", "/api"],
+    prefixes: &["/api/conversations", "/api", "/media"],
     routes: rest::routes,
     failure: envelope::failure,
     protocol: &events::PROTOCOL,

@@ -1,7 +1,7 @@
 //! The REST routes, in the document's order and then the additive ones. Every handler only connects.
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
@@ -15,8 +15,11 @@ use super::shapes::{
     ParticipantChanged, ParticipantOut, SendMessage, optional, required,
 };
 use crate::auth::{Caller, Identity};
-use crate::core::{self, ConversationSid, Core, MediaSid, MessageSid, NewParticipant, Span, parse_id};
+use crate::core::{
+    self, ConversationSid, Core, MediaSid, MessageSid, NewParticipant, Span, Upload, parse_id,
+};
 use crate::dialects::Services;
+use crate::dialects::uploads::{self, uploaded};
 
 /// Messages of a history page when the client names no number, and at most.
 const MESSAGES: usize = 100;
@@ -45,7 +48,11 @@ pub(super) fn routes(services: Services) -> Router {
         .route("/{id}/read", post(mark_read))
         .route("/{id}/participants", get(participants))
         .route("/{id}/participants/{identity}", delete(remove_participant));
-    Router::new().nest("/api/conversations", routes).with_state(services)
+    let uploads = Router::new()
+        .route("/image", post(upload_image))
+        .route("/audio", post(upload_audio))
+        .layer(DefaultBodyLimit::max(uploads::BODY_BYTES));
+    Router::new().nest("/api/conversations", routes).nest("/api/upload", uploads).with_state(services)
 }
 
 #[derive(Serialize)]
@@ -77,7 +84,7 @@ async fn create(
         success: true,
         conversation_sid: created.conversation.sid.to_string(),
         friendly_name: created.conversation.friendly_name.clone().unwrap_or_default(),
-        participants: CreateConversation::echo(sent, &created.participants),
+        participants: CreateConversation::echo(sent, &created.participants, core.media_links()),
         existing: None,
         messages: None,
     };
@@ -98,7 +105,7 @@ async fn new_conversation(
         success: true,
         conversation_sid: direct.conversation.to_string(),
         friendly_name: direct.friendly_name.unwrap_or_default(),
-        participants: CreateConversation::echo(sent, &direct.participants),
+        participants: CreateConversation::echo(sent, &direct.participants, core.media_links()),
         existing: Some(messages.is_some()),
         messages,
     };
@@ -222,11 +229,11 @@ struct MediaOut {
 
 async fn media_content(
     State(core): State<Core>,
-    Auth(_caller): Auth,
+    Auth(caller): Auth,
     Path(sid): Path<String>,
     Query(query): Query<MediaQuery>,
 ) -> std::result::Result<Response, Error> {
-    let content = core.media_content(parse_id::<MediaSid>("mediaSid", &sid)?).await?;
+    let content = core.media_content(&caller, parse_id("mediaSid", &sid)?, None).await?;
     if query.redirect.is_some_and(|redirect| redirect == "1" || redirect == "true") {
         let location =
             [(header::LOCATION, content.url.to_string()), (header::CACHE_CONTROL, "no-store".to_owned())];
@@ -234,6 +241,29 @@ async fn media_content(
     }
     let out = MediaOut { content_type: content.content_type, size: content.size, url: content.url.into() };
     Ok(Reply::ok("Media content retrieved successfully", out).into_response())
+}
+
+#[derive(Serialize)]
+struct UploadOut {
+    url: String,
+    content_type: String,
+    size: u64,
+    media_sid: MediaSid,
+}
+
+async fn upload_image(State(core): State<Core>, Auth(caller): Auth, request: Request) -> Result<UploadOut> {
+    let uploaded = uploaded(&core, request, &["image", "file"]).await?;
+    Ok(stored(core.store_upload(&caller, uploaded.file, uploaded.filename.as_deref()).await?))
+}
+
+async fn upload_audio(State(core): State<Core>, Auth(caller): Auth, request: Request) -> Result<UploadOut> {
+    let uploaded = uploaded(&core, request, &["audio", "file"]).await?;
+    Ok(stored(core.store_upload(&caller, uploaded.file, uploaded.filename.as_deref()).await?))
+}
+
+fn stored(upload: Upload) -> Reply<UploadOut> {
+    let Upload { sid, content_type, size, url } = upload;
+    Reply::flat("File uploaded successfully", UploadOut { url, content_type, size, media_sid: sid })
 }
 
 async fn delete_conversation(
@@ -321,7 +351,7 @@ async fn participants(
     Path(id): Path<String>,
 ) -> Result<Vec<ParticipantOut>> {
     let members = core.members(&caller, conversation(&id)?).await?;
-    let members = members.into_iter().map(ParticipantOut::from).collect();
+    let members = members.into_iter().map(|member| ParticipantOut::of(member, core.media_links())).collect();
     Ok(Reply::ok("Participants retrieved successfully", members))
 }
 

@@ -77,14 +77,14 @@ pub(super) struct CreateConversation {
 
 impl CreateConversation {
     /// What was sent as `participants`, for the echo: with pictures that came as base64 replaced by their links.
-    pub(super) fn echo(mut sent: Vec<Value>, people: &[NewParticipant]) -> Vec<Value> {
+    pub(super) fn echo(mut sent: Vec<Value>, people: &[NewParticipant], links: &MediaLinks) -> Vec<Value> {
         for participant in &mut sent {
             let identity = participant_in(participant).ok().map(|person| person.identity);
             let stored = people.iter().find(|person| Some(&person.identity) == identity.as_ref());
             if let (Some(image), Some(link)) =
                 (participant.get_mut("image"), stored.and_then(|p| p.image.as_ref()))
             {
-                *image = json!(link);
+                *image = json!(links.shown(link));
             }
         }
         sent
@@ -206,11 +206,11 @@ pub(super) struct MessageOut {
 impl MessageOut {
     pub(super) fn of(message: &Message, links: &MediaLinks) -> Self {
         let extras = Extras::of(message);
-        let native = || message.media.iter().map(|media| media.sid);
-        let (media, media_urls) = if extras.media.is_empty() {
-            (native().map(|sid| sid.to_string()).collect(), native().map(|sid| links.of(sid)).collect())
+        let media_urls = links.of_message(message, &extras);
+        let media = if extras.media.is_empty() {
+            message.media.iter().map(|media| media.sid.to_string()).collect()
         } else {
-            (extras.media.clone(), extras.media)
+            media_urls.clone()
         };
         let date = timestamp(message.date_created);
         Self {
@@ -262,7 +262,7 @@ impl SendMessage {
         {
             return Err(Error::invalid("clientMessageId", "must be 1 to 128 characters"));
         }
-        Ok((author, Draft { body, media, client_message_id }))
+        Ok((author, Draft { body, media, client_message_id, ..Draft::default() }))
     }
 }
 
@@ -285,12 +285,23 @@ pub(super) struct MessageSent {
     message_sid: String,
     #[serde(flatten)]
     message: MessageOut,
+    /// What the sender should know although the message is sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 impl MessageSent {
     pub(super) fn of(message: &Message, links: &MediaLinks) -> Self {
-        Self { success: true, message_sid: message.sid.to_string(), message: MessageOut::of(message, links) }
+        let warnings = warnings(message);
+        let message_sid = message.sid.to_string();
+        Self { success: true, message_sid, message: MessageOut::of(message, links), warnings }
     }
+}
+
+/// What the sender of `message` should know although it is sent.
+pub(super) fn warnings(message: &Message) -> Vec<String> {
+    let places = Extras::of(message).not_fetched.into_iter();
+    places.map(|place| format!("media[{place}] could not be fetched and stays a link")).collect()
 }
 
 /// `PATCH /:sid/messages/:messageSid`.
@@ -438,8 +449,8 @@ pub(super) struct ParticipantOut {
     date_created: String,
 }
 
-impl From<Member> for ParticipantOut {
-    fn from(member: Member) -> Self {
+impl ParticipantOut {
+    pub(super) fn of(member: Member, links: &MediaLinks) -> Self {
         let participant = &member.participant;
         Self {
             participant_sid: participant.sid.to_string(),
@@ -449,7 +460,7 @@ impl From<Member> for ParticipantOut {
             last_read_message_index: participant.last_read_message_index,
             date_created: timestamp(participant.date_created),
             name: member.name,
-            image: member.image,
+            image: member.image.map(|image| links.shown(&image)),
         }
     }
 }

@@ -7,3 +7,4 @@ mod refused_events;
 mod required_mode;
 mod rest;
 mod tokens;
+mod uploads;

@@ -36,9 +36,9 @@ async fn a_picture_in_base64_becomes_a_link_that_leads_to_it() {
         let people = json!({ "participants": [{ "id": "alice", "name": "Alice", "image": image }, "bob"] });
         let made = app.rest().post("/newconversation", &people).await.ok();
         let link = made["participants"][0]["image"].as_str().unwrap();
-        let path = link.strip_prefix(&format!("http://{}/api/conversations", app.address)).unwrap();
+        assert!(link.starts_with(&format!("http://{}/media/ME", app.address)), "{link}");
         #[expect(clippy::disallowed_methods, reason = "a browser's request for a picture")]
-        let answer = app.rest().request(Method::GET, path).send().await.unwrap();
+        let answer = app.http.get(link).send().await.unwrap();
         assert_eq!(answer.status(), 302);
         let location = answer.headers()["location"].to_str().unwrap().to_owned();
         let picture = reqwest::get(location).await.unwrap();

@@ -10,15 +10,16 @@ use switchboard::config::{Config, MockTwilio};
 use switchboard::mock::{Action, Fault, Mock, Options, RequestEntry, WebhookEntry};
 use switchboard::server::Server;
 use switchboard::webhooks;
-use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Rest, Socket, soon, until};
+use super::{Rest, Socket, TestDatabase, soon, until};
 
 /// Signs the app's tokens.
 pub(crate) const JWT_SECRET: &str = "a-secret-of-the-tests-that-is-long-enough";
 /// What the app's back end shows.
+/// The one address of this machine that files are fetched from.
+pub(crate) const INGESTED_FROM: &str = "127.0.0.2";
 pub(crate) const API_KEY: &str = "the-api-key-of-the-back-end";
 
 /// What is different from the usual.
@@ -30,6 +31,10 @@ pub(crate) struct Stage {
     pub(crate) silent: bool,
     /// There is no number to write text messages from.
     pub(crate) no_phone_number: bool,
+    /// Messages to somebody nobody knows are refused.
+    pub(crate) strict_users: bool,
+    /// The id of a guest's conversation is no key to it.
+    pub(crate) no_guest_capability: bool,
     /// The address Twilio knows the service by, if it is not where the service listens.
     pub(crate) public_url: Option<&'static str>,
 }
@@ -41,7 +46,7 @@ pub(crate) struct TestApp {
     /// For whoever asks over HTTP: making a client takes longer than most tests.
     pub(crate) http: reqwest::Client,
     stage: Stage,
-    files: TempDir,
+    pub(crate) database: TestDatabase,
     running: Option<Running>,
 }
 
@@ -73,35 +78,52 @@ impl TestApp {
 
     pub(crate) async fn with(stage: Stage) -> Self {
         let mock = Mock::start(Options::default()).await.unwrap();
-        Self::beside(Arc::new(mock), stage).await
+        Self::beside(Arc::new(mock), stage, TestDatabase::usual().await).await
+    }
+
+    /// On this database.
+    pub(crate) async fn on(database: TestDatabase) -> Self {
+        let mock = Mock::start(Options::default()).await.unwrap();
+        Self::beside(Arc::new(mock), Stage::default(), database).await
     }
 
     /// Another service at the same Twilio, with a database of its own; Twilio does not tell it of changes.
     pub(crate) async fn neighbour(&self) -> Self {
-        Self::beside(Arc::clone(&self.mock), Stage { silent: true, ..self.stage.clone() }).await
+        self.neighbour_on(TestDatabase::usual().await).await
     }
 
-    async fn beside(mock: Arc<Mock>, stage: Stage) -> Self {
-        let files = tempfile::tempdir().unwrap();
+    /// Another service at the same Twilio and on the same database; Twilio does not tell it of changes.
+    pub(crate) async fn node(&self) -> Self {
+        self.neighbour_on(self.database.clone()).await
+    }
+
+    async fn neighbour_on(&self, database: TestDatabase) -> Self {
+        let stage = Stage { silent: true, ..self.stage.clone() };
+        Self::beside(Arc::clone(&self.mock), stage, database).await
+    }
+
+    async fn beside(mock: Arc<Mock>, stage: Stage, database: TestDatabase) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        let mut app = Self { mock, address, http, stage, files, running: None };
+        let mut app = Self { mock, address, http, stage, database, running: None };
         app.run().await;
         app
     }
 
     async fn run(&mut self) {
-        let database = self.files.path().join("switchboard.db");
         let config = Config {
             listen: Some("127.0.0.1:0".to_owned()),
             public_url: Some(self.stage.public_url.unwrap_or("http://127.0.0.1:0").to_owned()),
-            database_url: Some(format!("sqlite://{}", database.display())),
+            database_url: Some(self.database.url.clone()),
             jwt_secret: Some(JWT_SECRET.into()),
             adapter_api_key: Some(API_KEY.into()),
+            media_ingest_networks: Some(INGESTED_FROM.to_owned()),
+            strict_users: Some(self.stage.strict_users.to_string()),
+            guest_capability: self.stage.no_guest_capability.then(|| "false".to_owned()),
             ..Config::default()
         };
         let mut settings = if self.stage.required { self.serve(config) } else { self.dev(config) };
@@ -156,6 +178,12 @@ impl TestApp {
     /// Ends the service and starts it again on the same database, with empty memory. Its address is another.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
+        self.run().await;
+    }
+
+    /// Starts the service, stopped before, on another database.
+    pub(crate) async fn start_on(&mut self, database: TestDatabase) {
+        self.database = database;
         self.run().await;
     }
 
@@ -287,8 +315,7 @@ impl TestApp {
             method: Some(method.to_owned()),
             path: Some(regex::Regex::new(path).unwrap()),
             times: Some(times),
-            probability: None,
-            action,
+            ..Fault::always(action)
         });
     }
 

@@ -4,12 +4,16 @@
 //! | to … | read |
 //! |---|---|
 //! | start, restart, look at what reached Twilio | `app.rs` |
+//! | keep rows, on SQLite or PostgreSQL | `database.rs` |
 //! | ask over REST | `rest.rs` |
 //! | be a socket | `socket.rs` |
+//! | be a client of the chat dialect | `chat.rs` |
 //! | be Twilio, telling | `webhook.rs` |
 //! | hold an answer to a printed sample | `sample.rs` |
 
 pub(crate) mod app;
+pub(crate) mod chat;
+pub(crate) mod database;
 pub(crate) mod rest;
 pub(crate) mod sample;
 pub(crate) mod socket;
@@ -22,6 +26,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 pub(crate) use app::TestApp;
+pub(crate) use database::TestDatabase;
 pub(crate) use rest::{Answer, Rest};
 pub(crate) use socket::Socket;
 

@@ -1,6 +1,6 @@
-//! The document's printed samples, and what it means that an answer is "as printed".
+//! The documents' printed samples, and what it means that an answer is "as printed".
 //!
-//! Same keys at every level, same JSON types, same literals, but for the placeholders that `fixtures/conversations/README.md`
+//! Same keys at every level, same JSON types, same literals, but for the placeholders that `fixtures/<dialect>/README.md`
 //! lists. More keys than printed only where they are allowed by name.
 
 use std::collections::BTreeSet;
@@ -11,10 +11,11 @@ use serde_json::Value;
 
 /// The samples, and which were not replayed yet.
 pub(crate) struct Samples {
+    folder: String,
     left: BTreeSet<String>,
 }
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/conversations");
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 
 /// Keys that answers may have beyond those printed, by sample.
 const ADDITIVE: &[(&str, &[&str])] = &[
@@ -23,26 +24,31 @@ const ADDITIVE: &[(&str, &[&str])] = &[
     ("rest/messages.response", &["dateCreated", "media_urls", "index"]),
     ("rest/newconversation.response.existing", &["dateCreated", "media_urls", "index"]),
     ("rest/send-message.response", &["sid", "dateCreated", "media", "media_urls", "index"]),
+    ("rest/create-conversation.response", &["isEmpty"]),
     ("events/new_message.payload", &["date_created", "media_urls", "index"]),
     ("events/message_sent.payload", &["index"]),
+    ("rest/conversation-guest.response", &["subject", "priority", "lastMessageAt", "updatedAt"]),
+    ("rest/details.response", &["guestId", "subject", "priority", "lastMessageAt", "createdAt", "updatedAt"]),
 ];
 
 impl Samples {
-    pub(crate) fn load() -> Self {
+    /// Those of a dialect.
+    pub(crate) fn of(dialect: &str) -> Self {
+        let folder = format!("{FIXTURES}/{dialect}");
         let mut left = BTreeSet::new();
-        for folder in ["rest", "events"] {
-            for file in fs::read_dir(format!("{FOLDER}/{folder}")).unwrap() {
+        for kind in ["rest", "events"] {
+            for file in fs::read_dir(format!("{folder}/{kind}")).unwrap() {
                 let name = file.unwrap().file_name().into_string().unwrap();
-                left.insert(format!("{folder}/{}", name.strip_suffix(".json").unwrap()));
+                left.insert(format!("{kind}/{}", name.strip_suffix(".json").unwrap()));
             }
         }
-        Self { left }
+        Self { folder, left }
     }
 
     /// The sample as printed. It counts as replayed.
     pub(crate) fn printed(&mut self, name: &str) -> Value {
         self.left.remove(name);
-        let path = format!("{FOLDER}/{name}.json");
+        let path = format!("{}/{name}.json", self.folder);
         let text = fs::read_to_string(&path).unwrap_or_else(|cause| panic!("{path}: {cause}"));
         serde_json::from_str(&text).unwrap()
     }
@@ -117,10 +123,21 @@ fn pattern_of(printed: &str) -> Option<String> {
         return Some(format!("^{}[0-9a-f]{{32}}$", &sid[1]));
     }
     let pattern = match printed {
+        "uuid" | "550e8400-e29b-41d4-a716-446655440000" => {
+            "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]+)$"
+        }
+        "guest_1234567890_abc123" => "^guest_[0-9]{13}_[0-9a-z]{16,}$",
+        "Error message" => "^.{4,}$",
+        "123456" => "^[0-9]{6}$",
+        "user-uuid" => "^[a-z]+$",
+        text if text.starts_with("2025-12-10T") => r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+        "contact_uuid" | "chat_uuid" => "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
         "Error description here" | "Error message description" => "^.{4,}$",
         "Joined conversation CHxxxxx..." => "^Joined conversation CH[0-9a-f]{32}$",
         text if text.starts_with("https://media.twiliocdn.com/") => "^https?://[^ ]+$",
         text if text.starts_with("eyJ") => r"^eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+$",
+        "conv-123" | "conv-124" | "conv-126" | "group-123" => "^CH[0-9a-f]{32}$",
+        text if text.starts_with("2025-01-15T") => r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$",
         text if text.starts_with("2025-12-17T") => r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
         _ => return None,
     };

@@ -16,6 +16,10 @@ use super::soon;
 /// One client.
 pub(crate) struct Socket {
     name: String,
+    /// Events that are told to people wherever they are, and that no story hears but those about them.
+    passes_over: &'static [&'static str],
+    /// As packets name it: nothing, or `/support,`.
+    namespace: String,
     stream: WebSocketStream<TcpStream>,
     acks: u64,
     log: Vec<String>,
@@ -35,6 +39,18 @@ pub(crate) enum Heard {
 }
 
 impl Socket {
+    /// From now on hears what is told to people wherever they are, too.
+    pub(crate) fn hear_everything(mut self) -> Self {
+        self.passes_over = &[];
+        self
+    }
+
+    /// From now on hears of new conversations, wherever it is.
+    pub(crate) fn hear_of_conversations(mut self) -> Self {
+        self.passes_over = &["user_status_update"];
+        self
+    }
+
     /// Connects to `/`, with a token in `auth` if there is one; it must be let in.
     pub(crate) async fn connect(address: SocketAddr, name: &str, token: Option<&str>) -> Self {
         let auth = token.map(|token| json!({ "token": token }));
@@ -44,20 +60,34 @@ impl Socket {
         }
     }
 
-    /// Connects with this `auth`; the server's reason if it does not want that.
+    /// Connects to `/` with this `auth`; the server's reason if it does not want that.
     pub(crate) async fn try_connect(
         address: SocketAddr,
         name: &str,
         auth: Option<Value>,
     ) -> Result<Self, String> {
+        Self::try_connect_to(address, "/", name, auth).await
+    }
+
+    /// Connects to a namespace.
+    pub(crate) async fn try_connect_to(
+        address: SocketAddr,
+        namespace: &str,
+        name: &str,
+        auth: Option<Value>,
+    ) -> Result<Self, String> {
+        let namespace = if namespace == "/" { String::new() } else { format!("{namespace},") };
         let stream = soon("a connection", TcpStream::connect(address)).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let (stream, _) = soon("a websocket", client_async(url, stream)).await.unwrap();
-        let mut socket = Self { name: name.to_owned(), stream, acks: 0, log: Vec::new() };
+        let passes_over = &["conversation_created", "group_created", "user_status_update"];
+        let mut socket =
+            Self { name: name.to_owned(), namespace, passes_over, stream, acks: 0, log: Vec::new() };
         let open = socket.packet().await.unwrap();
         assert!(open.starts_with('0'), "{open}");
-        socket.write(format!("40{}", auth.map(|auth| auth.to_string()).unwrap_or_default())).await;
+        let auth = auth.map(|auth| auth.to_string()).unwrap_or_default();
+        socket.write(format!("40{}{auth}", socket.namespace)).await;
         let answer = socket.packet().await.unwrap();
         match answer.strip_prefix("44") {
             None => {
@@ -65,6 +95,7 @@ impl Socket {
                 Ok(socket)
             }
             Some(refusal) => {
+                let refusal = refusal.strip_prefix(&socket.namespace).unwrap();
                 let refusal: Value = serde_json::from_str(refusal).unwrap();
                 Err(refusal["message"].as_str().unwrap().to_owned())
             }
@@ -94,7 +125,7 @@ impl Socket {
 
     /// Emits an event whose arguments are written as given: `"name",argument,…`.
     pub(crate) async fn emit_raw(&mut self, arguments: &str) {
-        self.write(format!("42[{arguments}]")).await;
+        self.write(format!("42{}[{arguments}]", self.namespace)).await;
     }
 
     /// Emits an event without an argument.
@@ -106,7 +137,7 @@ impl Socket {
     pub(crate) async fn emit_with_ack(&mut self, event: &str, payload: &Value) -> u64 {
         self.acks += 1;
         let id = self.acks;
-        self.write(format!("42{id}[{},{payload}]", json!(event))).await;
+        self.write(format!("42{}{id}[{},{payload}]", self.namespace, json!(event))).await;
         id
     }
 
@@ -125,18 +156,23 @@ impl Socket {
             return Heard::Closed;
         };
         if let Some(event) = packet.strip_prefix("42") {
+            let event = event.strip_prefix(&self.namespace).unwrap();
             let parts: Vec<Value> = serde_json::from_str(event).unwrap();
             assert!((1..=2).contains(&parts.len()), "{packet}");
             let mut parts = parts.into_iter();
             let name = parts.next().unwrap().as_str().unwrap().to_owned();
+            if self.passes_over.contains(&name.as_str()) {
+                return Box::pin(self.next()).await;
+            }
             return Heard::Event(name, parts.next().unwrap_or_default());
         }
         if let Some(ack) = packet.strip_prefix("43") {
+            let ack = ack.strip_prefix(&self.namespace).unwrap();
             let (id, answer) = ack.split_at(ack.find('[').unwrap());
             let parts: Vec<Value> = serde_json::from_str(answer).unwrap();
             return Heard::Ack(id.parse().unwrap(), parts.into_iter().next().unwrap_or_default());
         }
-        assert_eq!(packet, "41", "{name}");
+        assert_eq!(packet, format!("41{}", self.namespace), "{name}");
         Heard::Disconnected
     }
 
@@ -206,7 +242,7 @@ impl Socket {
 
     /// The client goes, as `socket.disconnect()` does.
     pub(crate) async fn close(mut self) {
-        self.write("41".to_owned()).await;
+        self.write(format!("41{}", self.namespace)).await;
         drop(self.stream.close(None).await);
     }
 
