@@ -1,29 +1,54 @@
-// Runs every scene in both set-ups, `dev` and `split` (see support/world.mjs).
-// Arguments narrow it down: a set-up, and test files, as in `node run.mjs dev tests/rest.test.mjs`.
+// Runs every scene in both set-ups, `dev` and `split` (see support/world.mjs), and Twilio's own libraries against the mock
+// (`sdk`). Arguments narrow it down: a set-up, and test files, as in `node run.mjs dev tests/rest.test.mjs`.
 
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { resolve } from "node:path";
 import { binary } from "./support/processes.mjs";
 
-const SET_UPS = ["dev", "split"];
+const SET_UPS = ["dev", "split", "sdk"];
 /** Files that wait (30 s of grace, 10 s for a token) run beside others. */
 const FILES_AT_ONCE = 4;
+/** Where `make e2e` puts Twilio's Python library. */
+const PYTHON = process.env.E2E_PYTHON ?? resolve(".venv/bin/python");
 
 const asked = process.argv.slice(2);
-const modes = SET_UPS.filter((mode) => asked.includes(mode));
 const named = asked.filter((word) => word.endsWith(".mjs"));
-const all = readdirSync("tests").filter((name) => name.endsWith(".test.mjs"));
-const files = named.length > 0 ? named : all.map((name) => `tests/${name}`);
+const wanted = SET_UPS.filter((mode) => asked.includes(mode));
+
+const testsIn = (folder) =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith(".test.mjs"))
+    .map((name) => `${folder}/${name}`);
+
+function run(program, parameters, settings = {}) {
+  const { status, error } = spawnSync(program, parameters, { stdio: "inherit", ...settings });
+  if (error) console.error(`${program}: ${error.message}`);
+  return status === 0;
+}
+
+const node = (files, env = {}) =>
+  run(process.execPath, ["--test", "--test-reporter=spec", `--test-concurrency=${FILES_AT_ONCE}`, ...files], {
+    env: { ...process.env, ...env },
+  });
+
+function python() {
+  if (!existsSync(PYTHON)) {
+    console.error(`${PYTHON} is missing, and with it Twilio's Python library: run \`make e2e\`, or set E2E_PYTHON`);
+    return false;
+  }
+  return run(PYTHON, ["-m", "unittest", "discover"], { cwd: "sdk/python", env: { ...process.env, SWITCHBOARD_BIN: binary() } });
+}
 
 const results = [];
-for (const mode of modes.length > 0 ? modes : SET_UPS) {
+for (const mode of wanted.length > 0 ? wanted : SET_UPS) {
   console.log(`\n== e2e, set-up: ${mode}, binary: ${binary()} ==`);
-  const { status } = spawnSync(
-    process.execPath,
-    ["--test", "--test-reporter=spec", `--test-concurrency=${FILES_AT_ONCE}`, ...files],
-    { stdio: "inherit", env: { ...process.env, E2E_MODE: mode } },
-  );
-  results.push({ mode, passed: status === 0 });
+  if (mode === "sdk") {
+    results.push({ mode: "sdk, Node", passed: node(named.length > 0 ? named : testsIn("sdk/node")) });
+    if (named.length === 0) results.push({ mode: "sdk, Python", passed: python() });
+  } else {
+    results.push({ mode, passed: node(named.length > 0 ? named : testsIn("tests"), { E2E_MODE: mode }) });
+  }
 }
-console.log(`\ne2e: ${results.map(({ mode, passed }) => `${mode} ${passed ? "passed" : "FAILED"}`).join(", ")}`);
+console.log(`\ne2e: ${results.map(({ mode, passed }) => `${mode} ${passed ? "passed" : "FAILED"}`).join("; ")}`);
 process.exitCode = results.every(({ passed }) => passed) ? 0 : 1;

@@ -11,9 +11,9 @@ import { freePort } from "./processes.mjs";
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const HERE = fileURLToPath(new URL("..", import.meta.url));
 
-/** A document's code from `samples/`, with our host in place of the `host` it names. */
+/** A document's code from `fixtures/`, with our host in place of the `host` it names. */
 export function sample(name, host, url) {
-  const text = readFileSync(new URL(`../samples/${name}`, import.meta.url), "utf8");
+  const text = readFileSync(new URL(`../../fixtures/${name}`, import.meta.url), "utf8");
   const source = text.replaceAll(host, url);
   assert.notEqual(source, text, `${name} names ${host}`);
   return source;

@@ -28,7 +28,8 @@ export class Client {
     this.connectErrors = [];
     this.news = new EventEmitter().setMaxListeners(0);
     // Presence reaches everyone who shares a conversation, at its own pace; scenes about it ask for it.
-    this.ignored = new Set(["user_status_changed"]);
+    // So do the events that people hear wherever they are.
+    this.ignored = new Set(["user_status_changed", "user_status_update", "conversation_created", "group_created"]);
     this.socket = io(url, { transports, forceNew: true, reconnection: false, ...options });
     this.socket.onAny((event, ...data) => {
       this.unheard.push({ event, data: data[0], place: (this.count += 1) });
@@ -162,5 +163,23 @@ export class Client {
 
   close() {
     this.socket.disconnect();
+  }
+}
+
+/** A client of the support dialect: its namespace greets, and has no `ping`. */
+export class SupportClient extends Client {
+  /** Connects to `/support` and waits for its greeting, which is kept as `hello`. */
+  static async enter(url, auth) {
+    const client = new SupportClient(`${url}/support`, { auth });
+    await client.connected();
+    client.hello = await client.next("connection:success");
+    client.ignored.add("conversation:unread_count_updated");
+    client.ignored.add("conversation:updated");
+    return client;
+  }
+
+  async caughtUp() {
+    this.emit("conversation:leave", { conversationId: "none" });
+    await this.next("message:error");
   }
 }

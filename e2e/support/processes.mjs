@@ -66,10 +66,10 @@ process.once("exit", () => {
 
 /** One running `switchboard <command>`. */
 export class Process {
-  constructor(command, settings, cwd) {
+  constructor(command, settings, cwd, flags = []) {
     this.command = command;
     this.lines = [];
-    this.child = spawn(binary(), [command], { env: environment(settings), cwd, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(binary(), [command, ...flags], { env: environment(settings), cwd, stdio: ["ignore", "pipe", "pipe"] });
     this.exited = new Promise((resolve) => {
       this.child.once("exit", (code, signal) => resolve({ code, signal }));
       this.child.once("error", (error) => resolve({ code: null, signal: null, error }));

@@ -18,6 +18,7 @@ export class Cast {
     this.mock = world.mock;
     this.twilio = world.twilio;
     this.clients = [];
+    this.chats = [];
     this.scene = scenes += 1;
   }
 
@@ -77,10 +78,13 @@ export class Cast {
       if (client.socket.connected) await client.caughtUp();
       client.assertNothingElse();
     }
+    for (const chat of this.chats) {
+      if (chat.socket.readyState === chat.socket.OPEN) await chat.hearsNothingElse();
+    }
   }
 
   leave() {
-    for (const client of this.clients) client.close();
+    for (const client of [...this.clients, ...this.chats]) client.close();
   }
 }
 

@@ -25,7 +25,7 @@ before(async () => {
 after(() => browser?.close());
 
 async function windows(cast, conversation, ...people) {
-  const component = sample("conversations-react.jsx", "http://localhost:3001", cast.world.url);
+  const component = sample("conversations/react-component.jsx", "http://localhost:3001", cast.world.url);
   const app = await bundle(MOUNT, { loader: "jsx", files: { component: { contents: component, loader: "jsx" } } });
   const site = await Site.open(ORIGIN, { "/": PAGE, "/app.js": app, "/notification.mp3": "" });
   const pages = [];
