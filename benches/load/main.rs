@@ -5,7 +5,8 @@
 //! servers (`bare.rs`) in the same run, since only ratios carry over from machine to machine.
 //! Nothing here passes or fails, and nothing is written into the project.
 //!
-//! `LOAD_SECONDS=3 make bench` is a quick look; `make bench ONLY=fanout` (or `start`, `memory`, `calls`) is a part of it.
+//! `LOAD_SECONDS=3 make bench` is a quick look; `make bench ONLY=fanout` (or `start`, `memory`, `calls`,
+//! `suggestions`, `mock`) is a part of it.
 
 #![expect(clippy::disallowed_methods, reason = "a plain HTTP client of the service, not a way to Twilio")]
 
@@ -14,8 +15,10 @@ mod calls;
 mod client;
 mod fanout;
 mod memory;
+mod mock;
 mod process;
 mod start;
+mod suggestions;
 mod table;
 mod upstream;
 
@@ -27,6 +30,8 @@ use crate::table::Table;
 
 /// How long each closed loop runs, unless `LOAD_SECONDS` says otherwise.
 const DEFAULT_SECONDS: u64 = 10;
+
+const PARTS: [&str; 6] = ["fanout", "start", "memory", "calls", "suggestions", "mock"];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,8 +48,8 @@ fn main() -> Result<()> {
 #[tokio::main(flavor = "current_thread")]
 async fn measure(words: &[&str]) -> Result<()> {
     let only: Vec<&str> = words.iter().copied().filter(|word| !word.starts_with("--")).collect();
-    if let Some(unknown) = only.iter().find(|part| !["fanout", "start", "memory", "calls"].contains(part)) {
-        bail!("there is no part {unknown:?}: fanout, start, memory or calls");
+    if let Some(unknown) = only.iter().find(|part| !PARTS.contains(part)) {
+        bail!("there is no part {unknown:?}: {}", PARTS.join(", "));
     }
     let wanted = |part| only.is_empty() || only.contains(&part);
     let seconds = match std::env::var("LOAD_SECONDS") {
@@ -62,8 +67,14 @@ async fn measure(words: &[&str]) -> Result<()> {
     if wanted("calls") {
         calls::measure(&mut table).await?;
     }
+    if wanted("suggestions") {
+        suggestions::measure(&mut table).await?;
+    }
     if wanted("fanout") {
         fanout::measure(&mut table, Duration::from_secs(seconds)).await?;
+    }
+    if wanted("mock") {
+        mock::measure(&mut table).await?;
     }
     table.print();
     Ok(())

@@ -27,6 +27,9 @@ pub(crate) const ACCOUNT: [(&str, &str); 6] = [
     ("TWILIO_PHONE_NUMBER", "+15005550006"),
 ];
 
+/// Signs the app's tokens.
+pub(crate) const JWT_SECRET: &str = "bench-only-secret-for-the-app-own-jwts-01";
+
 /// Who gets which core. With two cores the service has one to itself and all else shares the other.
 #[derive(Clone, Copy)]
 pub(crate) enum Core {
@@ -147,10 +150,15 @@ impl Process {
         Ok(process)
     }
 
-    /// `switchboard mock-twilio`. `webhooks` is where it tells of changes.
+    /// `switchboard mock-twilio` beside what is measured. `webhooks` is where it tells of changes.
     pub(crate) async fn mock(webhooks: Option<&str>) -> Result<Self> {
+        Self::mock_on(Core::Feeding, webhooks).await
+    }
+
+    /// `switchboard mock-twilio` on a core of one's choice.
+    pub(crate) async fn mock_on(core: Core, webhooks: Option<&str>) -> Result<Self> {
         let address = free_address()?;
-        let mut command = command(Core::Feeding, SWITCHBOARD);
+        let mut command = command(core, SWITCHBOARD);
         command.arg("mock-twilio").env("MOCK_TWILIO_LISTEN", &address);
         if let Some(service) = webhooks {
             command.env("MOCK_TWILIO_WEBHOOK_URL", format!("http://{service}/webhooks/twilio"));
@@ -166,8 +174,8 @@ impl Process {
             .env("LISTEN", address)
             .env("PUBLIC_URL", format!("http://{address}"))
             .env("AUTH_MODE", "optional")
-            .env("JWT_SECRET", "bench-only-secret-for-the-app-own-jwts-01")
-            .env("DATABASE_URL", format!("sqlite://{}", folder.0.join("bench.db").display()))
+            .env("JWT_SECRET", JWT_SECRET)
+            .env("DATABASE_URL", folder.database_url())
             .env("TWILIO_CONVERSATIONS_URL", format!("http://{twilio}"))
             .env("TWILIO_MEDIA_URL", format!("http://{twilio}"))
             .env("RUST_LOG", "warn");
@@ -242,6 +250,11 @@ impl Folder {
         let path = std::env::temp_dir().join(format!("switchboard-bench-{}-{unique}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
+    }
+
+    /// The service's database in it.
+    pub(crate) fn database_url(&self) -> String {
+        format!("sqlite://{}", self.0.join("bench.db").display())
     }
 }
 
