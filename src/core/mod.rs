@@ -1,26 +1,28 @@
 //! What a conversation service does, whichever dialect asks: knows no HTTP, no event names, no dialect.
 //!
-//! To …                                              read
-//! - create, fetch, list, rename, delete             `conversations.rs`, `lists.rs`
-//! - find or make the one conversation of a pair     `direct.rs`, `pairs.rs`
-//! - groups, their admins and rules                  `groups.rs`
-//! - a conversation as one of its people sees it     `details.rs`, `settings.rs`
-//! - add or remove people and phones, check who may  `participants.rs`
-//! - whom somebody knows, may want to talk to, blocks `acquaintances.rs`, `directory.rs`, `blocks.rs`
-//! - people as others see them                       `peers.rs`
-//! - send (exactly once), edit, delete a message     `messages.rs`
-//! - read history, newest messages                   `history.rs`, `last_messages.rs`, `products.rs`
-//! - follow who has read what                        `reads.rs`
-//! - ask for support and give it, as a guest too     `support/`, `guests.rs`, `codes.rs`
-//! - see who types, who is here, who is reachable    `typing.rs`, `presence.rs`, `people.rs`
-//! - take a file in                                  `uploads.rs`, `file_type.rs`
-//! - fetch what a message links to                  `ingest.rs`
-//! - find a file's link, and say who may fetch it    `media.rs`
-//! - know what people are called, and whose a phone is `profiles.rs`, `phones.rs`
-//! - keep contacts, begin with a phone number        `contacts.rs`
-//! - understand what Twilio reports                  `inbound.rs`
-//! - restore the database from what Twilio has       `reindex.rs`
-//! - tell the world                                  `events.rs`
+//! To …                                               read
+//! - create, fetch, list, rename, delete              `conversations.rs`, `lists.rs`
+//! - find or make the one conversation of a pair      `direct.rs`, `pairs.rs`
+//! - groups, their admins and rules                   `groups.rs`
+//! - a conversation as one of its people sees it      `details.rs`, `settings.rs`
+//! - add or remove people and phones, check who may   `participants.rs`
+//! - send (exactly once), edit, delete a message      `messages.rs`
+//! - read history, newest messages, what it is about  `history.rs`, `last_messages.rs`, `products.rs`
+//! - follow who has read what                         `reads.rs`
+//! - take a file in, and know what it is              `uploads.rs`, `file_type.rs`
+//! - fetch what a message links to                    `ingest.rs`
+//! - find a file's link, and say who may fetch it     `media.rs`
+//! - know what people are called, and whose a phone is  `profiles.rs`, `phones.rs`
+//! - people as others see them                        `peers.rs`
+//! - whom somebody knows, may want to talk to, blocks  `acquaintances.rs`, `directory.rs`, `blocks.rs`
+//! - keep contacts, begin with a phone number         `contacts.rs`
+//! - ask for support and give it, as a guest too      `support/`, `guests.rs`
+//! - give out one-time codes; hashes under a key      `codes.rs`, `secret.rs`
+//! - see who types, who is here, who is reachable     `typing.rs`, `presence.rs`, `people.rs`
+//! - understand what Twilio reports                   `inbound.rs`
+//! - tell the world                                   `events.rs`
+//! - restore the database from what Twilio has        `reindex.rs`
+//! - read ids, fail, notice a change while reading    `ids.rs`, `error.rs`, `changes.rs`
 
 mod acquaintances;
 mod blocks;

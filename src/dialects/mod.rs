@@ -1,8 +1,10 @@
 //! The documented client APIs: shapes and mapping, no decisions.
 //!
-//! A dialect is a value, [`Dialect`]. In its folder, `rest.rs` and `events.rs` connect the document's routes and events to
-//! `core`; `shapes.rs` has what goes over the wire and turns it into what `core` takes; `envelope.rs` is how the document
-//! says success and failure. A new one is a folder and a line in [`ALL`]. Here are only the refusals they share.
+//! A dialect is a value, [`Dialect`], and a folder with a table of its document's quirks in `mod.rs`. `rest.rs` and
+//! `events.rs` connect the document's routes and events (of Socket.IO, or frames of a raw WebSocket) to `core`; `shapes.rs` has
+//! what goes over the wire and turns it into what `core` takes; `envelope.rs` is how the document says success and failure. A
+//! new one is a folder and a line in [`ALL`]. Here is only what they share: who calls, JSON bodies and how they are refused;
+//! files in bodies are `uploads.rs`.
 
 pub mod chat;
 pub mod contacts;
