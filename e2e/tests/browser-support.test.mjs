@@ -86,3 +86,34 @@ scene("a guest of the same origin finds the conversation again after a reload", 
     await browser.leave();
   }
 });
+
+scene("our own widget is one script tag, and shows text as text", async (cast) => {
+  const { url } = cast.world;
+  const [grace] = cast.people("grace");
+  const desk = await agent(cast, grace);
+  const site = await Site.open(ORIGIN, { "/": page(`<script src="${url}/support/widget.js"></script>`) });
+  const window = await browser.visit(site.url);
+  try {
+    await window.locator(".launch").click();
+    await window.getByLabel("Message", { exact: true }).fill("<img src=x onerror=alert(1)>");
+    await window.getByRole("button", { name: "Send" }).click();
+    const { conversationId, message } = await desk.next("conversation:new_message");
+    assert.equal(message.message, "<img src=x onerror=alert(1)>");
+    desk.emit("conversation:join", { conversationId });
+    await desk.next("conversation:joined");
+    desk.emit("message:send", { conversationId, message: "<b>We are looking</b>" });
+    await window.getByText("<b>We are looking</b>").waitFor();
+    await window.getByText("<img src=x onerror=alert(1)>").waitFor();
+    assert.equal(await window.locator("li img, li b").count(), 0);
+    assert.deepEqual(window.complaints, []);
+    await desk.next("message:received");
+    await desk.next("conversation:new_message");
+    desk.ignored.add("message:read");
+  } catch (error) {
+    process.stderr.write(await browser.log());
+    throw error;
+  } finally {
+    await browser.leave();
+    site.close();
+  }
+});

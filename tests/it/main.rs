@@ -14,6 +14,7 @@ mod conversations;
 mod database_loss;
 mod directory;
 mod env_example;
+mod every_dialect;
 mod messaging;
 mod mock;
 mod postgres;

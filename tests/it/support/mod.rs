@@ -1,12 +1,12 @@
-//! The stage of the service's tests: [`TestApp`] is the service and a mock Twilio in this process; its clients speak HTTP and
-//! Socket.IO over TCP and use nothing of the service's own code.
+//! The stage of the service's tests: [`TestApp`] is the service and a mock Twilio in this process; its clients speak HTTP,
+//! Socket.IO and WebSocket over TCP and use nothing of the service's own code.
 //!
 //! | to … | read |
 //! |---|---|
 //! | start, restart, look at what reached Twilio | `app.rs` |
 //! | keep rows, on SQLite or PostgreSQL | `database.rs` |
-//! | ask over REST | `rest.rs` |
-//! | be a socket | `socket.rs` |
+//! | ask over REST (conversations) | `rest.rs` |
+//! | be a Socket.IO socket | `socket.rs` |
 //! | be a client of the chat dialect | `chat.rs` |
 //! | be Twilio, telling | `webhook.rs` |
 //! | hold an answer to a printed sample | `sample.rs` |
