@@ -1,6 +1,6 @@
 //! What Twilio reports: a webhook becomes true caches and, if it is news, an event.
 //!
-//! Reports are at-least-once, unordered and replayable. The queue is short and its work asks nobody, so a report is
+//! Reports are at-least-once, unordered and replayable. The queue is short and its work never asks Twilio, so a report is
 //! answered at once; what makes a repeat a repeat is decided where each thing is taken in. Signatures and forms are
 //! `webhooks.rs` and `twilio`.
 

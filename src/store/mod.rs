@@ -4,7 +4,8 @@
 //! One text for SQLite and PostgreSQL, through sqlx's `Any` driver: text, integers, `$1` parameters, and only single
 //! statements (`INSERT … ON CONFLICT`, `… RETURNING`) or batches of them, never read-then-write. A query runs on
 //! `&self.pool`, which knows what to do while the database is away (`database.rs`). Messages themselves stay at Twilio; what
-//! is kept here can be lost and is then learned again. What the rows mean is `core`'s business.
+//! is kept here is learned again when it is lost, or restored by `switchboard reindex`; but for contacts, blocks, send keys
+//! and one-time codes, which are nowhere else. What the rows mean is `core`'s business.
 
 mod blocks;
 mod codes;
