@@ -19,12 +19,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRef, FromRequest, Request};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde::de::DeserializeOwned;
 
-use crate::auth::{Auth, Caller, token_from};
+use crate::auth::{Auth, AuthError, Caller, token_from};
 use crate::core::{Core, Error};
 use crate::realtime::{Protocol, WebSockets};
 
@@ -82,6 +83,38 @@ pub fn speaking_at(path: &str) -> Option<&'static Dialect> {
         dialect.prefixes.iter().filter(|prefix| within(prefix)).map(|prefix| prefix.len()).max()
     };
     ALL.iter().copied().filter(|dialect| nearest(dialect).is_some()).max_by_key(nearest)
+}
+
+/// The HTTP status of a failure, where a document does not want another.
+fn status_of(error: &Error) -> StatusCode {
+    match error {
+        Error::Invalid { .. }
+        | Error::Unreadable(_)
+        | Error::OnlyYourself
+        | Error::LimitReached(_)
+        | Error::Group(_) => StatusCode::BAD_REQUEST,
+        Error::Auth(error) => match error {
+            AuthError::Missing | AuthError::Invalid => StatusCode::UNAUTHORIZED,
+            AuthError::NotYou | AuthError::Forbidden => StatusCode::FORBIDDEN,
+            AuthError::IdentityMissing => StatusCode::BAD_REQUEST,
+            AuthError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        },
+        Error::NotAMember | Error::Blocked => StatusCode::FORBIDDEN,
+        Error::NoSuchEndpoint
+        | Error::ConversationNotFound
+        | Error::MessageNotFound
+        | Error::ParticipantNotFound
+        | Error::PersonNotFound
+        | Error::MediaNotFound => StatusCode::NOT_FOUND,
+        Error::ConversationClosed | Error::PhoneBusy | Error::KeyReused => StatusCode::CONFLICT,
+        Error::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Error::Throttled { .. } | Error::Unavailable { .. } | Error::UnknownOutcome => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Error::NotConfigured(_) | Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// Who is calling, by token or by the app's API key. Whoever comes with a token is in the directory of people then.

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::{AuthError, Caller};
 use crate::core;
-use crate::dialects::{Services, caller_of, json_of};
+use crate::dialects::{Services, caller_of, json_of, status_of};
 
 /// What a handler gives back.
 pub(super) type Result<T> = std::result::Result<Reply<T>, Error>;
@@ -56,39 +56,14 @@ impl<E: Into<core::Error>> From<E> for Error {
 
 impl Error {
     fn status(&self) -> StatusCode {
-        match &self.0 {
-            core::Error::Invalid { .. }
-            | core::Error::Unreadable(_)
-            | core::Error::LimitReached(_)
-            | core::Error::OnlyYourself
-            | core::Error::Group(_) => StatusCode::BAD_REQUEST,
-            core::Error::Auth(error) => match error {
-                // Nobody is named by a token, nor by the request where that would do.
-                AuthError::Missing | AuthError::Invalid | AuthError::IdentityMissing => {
-                    StatusCode::UNAUTHORIZED
-                }
-                AuthError::NotYou | AuthError::Forbidden => StatusCode::FORBIDDEN,
-                AuthError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            },
-            core::Error::NotAMember | core::Error::Blocked => StatusCode::FORBIDDEN,
-            core::Error::NoSuchEndpoint
-            | core::Error::ConversationNotFound
-            | core::Error::MessageNotFound
-            | core::Error::ParticipantNotFound
-            | core::Error::PersonNotFound
-            | core::Error::MediaNotFound => StatusCode::NOT_FOUND,
-            core::Error::ConversationClosed | core::Error::PhoneBusy | core::Error::KeyReused => {
-                StatusCode::CONFLICT
-            }
-            core::Error::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            core::Error::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            core::Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
-            core::Error::Unavailable { .. }
-            | core::Error::Throttled { .. }
-            | core::Error::UnknownOutcome
-            | core::Error::NotConfigured(_) => StatusCode::SERVICE_UNAVAILABLE,
-            core::Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        // Nobody is named by a token, nor by the request where that would do.
+        if matches!(self.0, core::Error::Auth(AuthError::IdentityMissing)) {
+            return StatusCode::UNAUTHORIZED;
         }
+        if matches!(self.0, core::Error::NotConfigured(_)) {
+            return StatusCode::SERVICE_UNAVAILABLE;
+        }
+        status_of(&self.0)
     }
 }
 

@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::shapes::Fields;
-use crate::auth::{AuthError, Caller, Identity};
+use crate::auth::{Caller, Identity};
 use crate::core;
-use crate::dialects::{ClientAddress, Services, caller_of, json_of};
+use crate::dialects::{ClientAddress, Services, caller_of, json_of, status_of};
 
 /// The cookie that keeps a guest's id.
 const GUEST_COOKIE: &str = "switchboard_guest";
@@ -137,36 +137,7 @@ impl Error {
     }
 
     fn status(&self) -> StatusCode {
-        match &self.0 {
-            core::Error::Invalid { .. }
-            | core::Error::Unreadable(_)
-            | core::Error::LimitReached(_)
-            | core::Error::OnlyYourself
-            | core::Error::Group(_) => StatusCode::BAD_REQUEST,
-            core::Error::Auth(error) => match error {
-                AuthError::Missing | AuthError::Invalid => StatusCode::UNAUTHORIZED,
-                AuthError::NotYou | AuthError::Forbidden => StatusCode::FORBIDDEN,
-                AuthError::IdentityMissing => StatusCode::BAD_REQUEST,
-                AuthError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            },
-            core::Error::NotAMember | core::Error::Blocked => StatusCode::FORBIDDEN,
-            core::Error::NoSuchEndpoint
-            | core::Error::ConversationNotFound
-            | core::Error::MessageNotFound
-            | core::Error::PersonNotFound
-            | core::Error::ParticipantNotFound
-            | core::Error::MediaNotFound => StatusCode::NOT_FOUND,
-            core::Error::ConversationClosed | core::Error::PhoneBusy | core::Error::KeyReused => {
-                StatusCode::CONFLICT
-            }
-            core::Error::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            core::Error::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            core::Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
-            core::Error::Throttled { .. } | core::Error::Unavailable { .. } | core::Error::UnknownOutcome => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            core::Error::NotConfigured(_) | core::Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+        status_of(&self.0)
     }
 }
 
