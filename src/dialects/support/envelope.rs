@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::shapes::Fields;
-use crate::auth::{Caller, Identity};
+use crate::auth::{AuthError, Caller, Identity};
 use crate::core;
 use crate::dialects::{ClientAddress, Services, caller_of, json_of, status_of};
 
