@@ -23,6 +23,22 @@ export const ACCOUNT = {
 export const JWT_SECRET = "e2e-only-secret-for-the-app-own-jwts-0001";
 export const ADAPTER_API_KEY = "e2e-only-key-of-the-apps-back-end";
 
+/** As in `dev`: all people of a scene come from one machine, some faster than people are. Scenes about limits set theirs. */
+const NO_LIMITS = Object.fromEntries(
+  [
+    "REQUESTS",
+    "REQUESTS_PER_ADDRESS",
+    "WRONG_TOKENS",
+    "SENDS",
+    "EVENTS",
+    "JOINS",
+    "HANDSHAKES",
+    "SOCKETS_PER_IDENTITY",
+    "SOCKETS_PER_ADDRESS",
+    "CONNECTIONS_PER_ADDRESS",
+  ].map((limit) => [`LIMIT_${limit}`, "off"]),
+);
+
 /** A running service, its mock Twilio, and the doors to both. */
 export class World {
   /** `settings` are environment variables of the service, over the defaults here. */
@@ -39,6 +55,7 @@ export class World {
       JWT_SECRET,
       ADAPTER_API_KEY,
       DATABASE_URL: world.scratch.database,
+      ...NO_LIMITS,
       ...settings,
     };
     const mockSettings = {

@@ -2,6 +2,7 @@
 
 use secrecy::ExposeSecret;
 
+use crate::auth::AuthMode;
 use crate::config::Config;
 use crate::telemetry;
 use crate::webhooks;
@@ -29,7 +30,10 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     mock.set_webhook_url(Some(public_url.join(webhooks::PATH).into()));
     let account_sid = mock_settings.account_sid.clone();
     let auth_token = mock_settings.auth_token.expose_secret().to_owned();
-    let mode = settings.auth.mode;
+    let auth = match settings.auth.mode {
+        AuthMode::Optional => "optional: without a token, whoever a request names is believed",
+        AuthMode::Required => "required: make a token with `switchboard token --identity alice`",
+    };
     run_with(settings, |address| {
         println!(
             "switchboard dev: everything runs here, nothing is sent to Twilio
@@ -37,7 +41,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
   open         http://{address}   two people talking
   service      http://{address}   REST under /api/conversations, Socket.IO on the same address
   mock Twilio  {url}   account {account_sid}, auth token {auth_token}
-  auth         {mode:?}: without a token, whoever a request names is believed
+  auth         {auth}
 
   try          curl -s {public_url}/api/conversations/generate-token -H 'content-type: application/json' -d '{{\"user_id\":\"alice\"}}'
   a text       curl -s {url}/_mock/inbound-sms -d '{{\"from\":\"+15551230001\",\"body\":\"hello\"}}'   (once a phone was added)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::auth::{Auth, Identity, NewToken, Role};
+use crate::auth::{Auth, Identity, NewToken, Role, SignOuts};
 use crate::clock::Clock;
 use crate::config::Config;
 
@@ -38,7 +38,8 @@ enum RoleArgument {
 
 pub(super) fn run(arguments: TokenArguments) -> anyhow::Result<()> {
     let identity: Identity = arguments.identity.parse()?;
-    let auth = Auth::new(arguments.config.token(&mock_account("http://127.0.0.1:3002")?)?, Clock::system())?;
+    let settings = arguments.config.token(&mock_account("http://127.0.0.1:3002")?)?;
+    let auth = Auth::new(settings, Clock::system(), SignOuts::default())?;
     let token = auth.mint(&NewToken {
         identity,
         role: match arguments.role {

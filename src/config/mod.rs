@@ -4,10 +4,12 @@
 //! is right and typed, or into all mistakes at once. Whether Twilio agrees (credentials, SIDs) is not asked here.
 
 mod database;
+mod limits;
 mod mistakes;
 mod mock;
 mod reader;
 mod settings;
+mod sms;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,11 +18,13 @@ use clap::Args;
 use secrecy::SecretString;
 
 pub use database::DatabaseUrl;
+pub use limits::{InvalidRate, LimitSettings, Rate, TrustedProxies};
 pub use mistakes::{ConfigErrors, Mistake};
 pub use settings::{
     CorsOrigins, LogSettings, MediaIngest, MediaSettings, MockSettings, MockTwilio, PublicUrl, Settings,
     TwilioSettings,
 };
+pub use sms::{SmsCountries, SmsSettings};
 
 use crate::auth::{AuthMode, AuthSettings};
 use reader::Reader;
@@ -75,8 +79,8 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true, value_name = "MODE")]
     pub auth_mode: Option<String>,
 
-    /// Permits what is refused as unsafe: AUTH_MODE=optional with a real Twilio account on a public address, and
-    /// http:// to other machines. Default `false`.
+    /// Permits what is refused as unsafe: AUTH_MODE=optional or a known JWT_SECRET with a real Twilio account on a public
+    /// address, JWT_JWKS_URL without JWT_AUDIENCE and JWT_ISSUER, and http:// to other machines. Default `false`.
     #[arg(long, env, hide_env_values = true, value_name = "BOOLEAN")]
     pub allow_insecure: Option<String>,
 
@@ -112,6 +116,64 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true, value_name = "BOOLEAN")]
     pub guest_capability: Option<String>,
 
+    /// Load balancers and proxies whose `X-Forwarded-For` is believed, as networks separated by commas, such as
+    /// `10.0.0.0/8`. Default: none, so that every address is that of the connection.
+    #[arg(long, env, hide_env_values = true, value_name = "NETWORKS")]
+    pub trusted_proxies: Option<String>,
+
+    /// REST requests of one person: so many a second (`/s`, else `/m` or `/h`), and so many at once after a pause; or
+    /// `off`. Default `50/s burst 200`; in `dev` this and all rates are off, and so are the limits by person and
+    /// address.
+    #[arg(long, env, hide_env_values = true, value_name = "RATE")]
+    pub limit_requests: Option<String>,
+
+    /// HTTP requests from one address (of IPv6: from one /64), or `off`. Default `500/s burst 2000`.
+    #[arg(long, env, hide_env_values = true, value_name = "RATE")]
+    pub limit_requests_per_address: Option<String>,
+
+    /// Tokens and API keys that do not hold, from one address, or `off`; beyond it, none from there is looked at.
+    /// Default `10/s burst 100`.
+    #[arg(long, env, hide_env_values = true, value_name = "RATE")]
+    pub limit_wrong_tokens: Option<String>,
+
+    /// Messages of one person, by REST and sockets together, or `off`. Default `20/s burst 200`.
+    #[arg(long, env, hide_env_values = true, value_name = "RATE")]
+    pub limit_sends: Option<String>,
+
+    /// Events of one socket, or `off`; with it, others are told that somebody begins to type once in 2 s at most. Default
+    /// `50/s burst 300`.
+    #[arg(long, env, hide_env_values = true, value_name = "RATE")]
+    pub limit_events: Option<String>,
+
+    /// Rooms that one socket enters and conversations it begins, or `off`. Default `10/s burst 100`.
+    #[arg(long, env, hide_env_values = true, value_name = "RATE")]
+    pub limit_joins: Option<String>,
+
+    /// Most rooms one socket is in at once, or `off`. Default `100`, also in `dev`.
+    #[arg(long, env, hide_env_values = true, value_name = "ROOMS")]
+    pub limit_rooms: Option<String>,
+
+    /// Sockets that one address opens, or `off`. Default `10/s burst 50`.
+    #[arg(long, env, hide_env_values = true, value_name = "RATE")]
+    pub limit_handshakes: Option<String>,
+
+    /// Most sockets open at once, or `off`. Default `20000`, also in `dev`.
+    #[arg(long, env, hide_env_values = true, value_name = "SOCKETS")]
+    pub limit_sockets: Option<String>,
+
+    /// Most sockets of one person at once, or `off`. Default `10`.
+    #[arg(long, env, hide_env_values = true, value_name = "SOCKETS")]
+    pub limit_sockets_per_identity: Option<String>,
+
+    /// Most sockets from one address at once, or `off`; an office behind one address may need more. Default `50`.
+    #[arg(long, env, hide_env_values = true, value_name = "SOCKETS")]
+    pub limit_sockets_per_address: Option<String>,
+
+    /// Most TCP connections from one address at once, those of sockets included, or `off`; trusted proxies may have any
+    /// number. Default `100`.
+    #[arg(long, env, hide_env_values = true, value_name = "CONNECTIONS")]
+    pub limit_connections_per_address: Option<String>,
+
     /// SID of the Twilio account.
     #[arg(long, env, hide_env_values = true, value_name = "AC…")]
     pub twilio_account_sid: Option<String>,
@@ -139,6 +201,20 @@ pub struct Config {
     /// Number SMS participants are written to from, in E.164 form. Unset: SMS participants are refused.
     #[arg(long, env, hide_env_values = true, value_name = "+NUMBER")]
     pub twilio_phone_number: Option<String>,
+
+    /// Whether a conversation with a phone that nobody has registered begins as text messages; needs TWILIO_PHONE_NUMBER.
+    /// Default `false`.
+    #[arg(long, env, hide_env_values = true, value_name = "BOOLEAN")]
+    pub sms_fallback: Option<String>,
+
+    /// Countries whose phones may be brought into conversations, as ISO codes separated by commas such as `US,CA,GB`, or
+    /// `*`. Unset: the country of TWILIO_PHONE_NUMBER; with a mock any.
+    #[arg(long, env, hide_env_values = true, value_name = "COUNTRIES")]
+    pub sms_countries: Option<String>,
+
+    /// Most new phones that somebody who is no admin may bring into conversations within a day. Default `20`.
+    #[arg(long, env, hide_env_values = true, value_name = "PHONES")]
+    pub sms_daily_cap: Option<String>,
 
     /// Address of Twilio's Conversations API, or of a mock. Default `https://conversations.twilio.com`.
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
@@ -255,15 +331,20 @@ impl Config {
         let credentials = read.credentials(&self, mock);
         let auth = read.auth(&self, purpose, allow_insecure, credentials.as_ref());
         let twilio = read.twilio(&self, credentials, mock, allow_insecure);
+        let sms = read.sms(&self, twilio.as_ref());
         let cors_origins = read.cors_origins(&self, purpose);
         let strict_users = read.strict_users(&self);
         let max_group_members = read.max_group_members(&self);
         let guest_capability = read.guest_capability(&self);
+        let trusted_proxies = read.trusted_proxies(&self);
+        let limits = read.limits(&self, purpose);
         let database_url = read.database_url(&self);
         let media = read.media(&self);
         let log = read.log(&self);
         read.refuse_open_doors(auth.as_ref(), twilio.as_ref(), listen, allow_insecure);
-        let warnings = warnings(auth.as_ref(), public_url.as_ref(), database_url.as_ref());
+        let mut warnings = warnings(auth.as_ref(), public_url.as_ref(), database_url.as_ref());
+        warnings.extend(unnamed_proxy(public_url.as_ref(), trusted_proxies.as_ref(), limits.as_ref()));
+        warnings.extend(sms.as_ref().and_then(|sms| sms.warning(twilio.as_ref())));
         read.finish(|| {
             Some(Settings {
                 listen: listen?,
@@ -272,7 +353,10 @@ impl Config {
                 cors_origins: cors_origins?,
                 strict_users: strict_users?,
                 guest_capability: guest_capability?,
+                trusted_proxies: trusted_proxies?,
+                limits: limits?,
                 twilio: twilio?,
+                sms: sms?,
                 max_group_members: max_group_members?,
                 database_url: database_url?,
                 media: media?,
@@ -318,6 +402,20 @@ fn warnings(
         );
     }
     warnings
+}
+
+/// Who is reached over https stands behind a proxy, since the service itself does not speak it.
+fn unnamed_proxy(
+    public_url: Option<&PublicUrl>,
+    trusted: Option<&TrustedProxies>,
+    limits: Option<&LimitSettings>,
+) -> Option<String> {
+    let unnamed = public_url?.is_https() && trusted?.is_empty() && limits?.count_addresses();
+    unnamed.then(|| {
+        "PUBLIC_URL is https:// and TRUSTED_PROXIES does not name the proxy before the service: all clients share the \
+         limits of one address"
+            .to_owned()
+    })
 }
 
 /// Shows no value: any may hold a secret, or be one put in the wrong place.

@@ -77,7 +77,12 @@ impl Reader {
         }
     }
 
-    fn wrong<T>(&mut self, variable: &'static str, problem: &str, should_be: &'static str) -> Option<T> {
+    pub(super) fn wrong<T>(
+        &mut self,
+        variable: &'static str,
+        problem: &str,
+        should_be: &'static str,
+    ) -> Option<T> {
         self.mistakes.push(Mistake { variable, problem: problem.to_owned(), should_be });
         None
     }
@@ -175,6 +180,19 @@ impl Reader {
             });
         let jwt_secret = self.jwt_secret(config, purpose);
         let jwks_url = self.guarded_url("JWT_JWKS_URL", config.jwt_jwks_url.as_ref(), allow_insecure);
+        let (issuer, audience) = (given(config.jwt_issuer.as_ref()), given(config.jwt_audience.as_ref()));
+        if purpose == Purpose::Serve
+            && matches!(jwks_url, Some(Some(_)))
+            && issuer.is_none()
+            && audience.is_none()
+            && !allow_insecure
+        {
+            self.wrong::<()>(
+                "JWT_AUDIENCE",
+                "and JWT_ISSUER are missing where JWT_JWKS_URL is set: whatever its keys sign is believed, for whichever app",
+                "the `aud` of the app's tokens (or set JWT_ISSUER to their `iss`); or, if you mean it, set ALLOW_INSECURE=true",
+            );
+        }
         let api_key = given_secret(config.adapter_api_key.as_ref());
         if purpose == Purpose::Serve
             && api_key.as_ref().is_some_and(|key| key.expose_secret().len() < MIN_API_KEY)
@@ -186,8 +204,8 @@ impl Reader {
             mode: mode?,
             jwt_secret: jwt_secret?,
             jwks_url: jwks_url?,
-            issuer: given(config.jwt_issuer.as_ref()).map(str::to_owned),
-            audience: given(config.jwt_audience.as_ref()).map(str::to_owned),
+            issuer: issuer.map(str::to_owned),
+            audience: audience.map(str::to_owned),
             api_key,
             twilio: twilio?.issuer(),
         })
@@ -387,10 +405,7 @@ impl Reader {
             });
         let written = config.media_ingest_networks.as_ref();
         let should_be = "networks such as 10.7.0.0/16, separated by commas";
-        let networks = self.optional("MEDIA_INGEST_NETWORKS", written, should_be, |text| {
-            let network = |text: &str| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok();
-            listed(text).map(network).collect::<Option<Vec<IpNet>>>()
-        });
+        let networks = self.optional("MEDIA_INGEST_NETWORKS", written, should_be, parse_networks);
         Some(MediaSettings { ingest: ingest?.unwrap_or_default(), networks: networks?.unwrap_or_default() })
     }
 
@@ -407,7 +422,8 @@ impl Reader {
         Some(LogSettings { format: format?.unwrap_or(LogFormat::Text), filter: filter?.unwrap_or_default() })
     }
 
-    /// Refuses to believe claimed identities where strangers could claim them and a real account would pay.
+    /// Refuses to believe claimed identities, or tokens that everybody can sign, where strangers could come with them and a
+    /// real account would pay.
     pub(super) fn refuse_open_doors(
         &mut self,
         auth: Option<&AuthSettings>,
@@ -416,11 +432,17 @@ impl Reader {
         allow_insecure: bool,
     ) {
         let (Some(auth), Some(twilio), Some(listen)) = (auth, twilio, listen) else { return };
-        if auth.mode == AuthMode::Optional
-            && !twilio.is_mock()
-            && !listen.ip().is_loopback()
-            && !allow_insecure
-        {
+        if twilio.is_mock() || listen.ip().is_loopback() || allow_insecure {
+            return;
+        }
+        if auth.jwt_secret.as_ref().is_some_and(is_known_or_short) {
+            self.wrong::<()>(
+                "JWT_SECRET",
+                "is an example, or short, and lets everybody who reaches LISTEN be an admin with a real Twilio account",
+                A_JWT_SECRET,
+            );
+        }
+        if auth.mode == AuthMode::Optional {
             self.wrong::<()>(
                 "AUTH_MODE",
                 "lets everybody who reaches LISTEN use a real Twilio account as whomever they claim to be",
@@ -430,8 +452,20 @@ impl Reader {
     }
 }
 
-fn listed(text: &str) -> impl Iterator<Item = &str> {
+/// Whether strangers know or guess it; outside `dev` it was refused before.
+fn is_known_or_short(secret: &SecretString) -> bool {
+    let text = secret.expose_secret();
+    text.len() < MIN_JWT_SECRET || [EXAMPLE_JWT_SECRET, DEVELOPMENT_JWT_SECRET].contains(&text)
+}
+
+pub(super) fn listed(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// Networks, or single addresses, separated by commas.
+pub(super) fn parse_networks(text: &str) -> Option<Vec<IpNet>> {
+    let network = |text: &str| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok();
+    listed(text).map(network).collect()
 }
 
 /// http(s), with nothing in it that must not be printed.

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use super::DatabaseUrl;
+use super::{DatabaseUrl, LimitSettings, SmsSettings, TrustedProxies};
 use crate::auth::AuthSettings;
 use crate::telemetry::{LogFilter, LogFormat};
 
@@ -27,6 +27,8 @@ pub struct Settings {
     pub strict_users: bool,
     /// `TWILIO_…`.
     pub twilio: TwilioSettings,
+    /// `SMS_…`.
+    pub sms: SmsSettings,
     /// `DATABASE_URL`.
     pub database_url: DatabaseUrl,
     /// `MEDIA_INGEST` and `MEDIA_INGEST_NETWORKS`.
@@ -35,6 +37,10 @@ pub struct Settings {
     pub max_group_members: usize,
     /// `GUEST_CAPABILITY`.
     pub guest_capability: bool,
+    /// `TRUSTED_PROXIES`.
+    pub trusted_proxies: TrustedProxies,
+    /// `LIMIT_…`.
+    pub limits: LimitSettings,
     /// `LOG_FORMAT` and `RUST_LOG`.
     pub log: LogSettings,
     /// What is allowed but may not be meant, one sentence each, to be told at start.
@@ -191,6 +197,11 @@ impl PublicUrl {
     /// `scheme://host[:port]`, as a browser's `Origin` has it.
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
+    }
+
+    /// Whether it is reached over https.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
     }
 
     /// Whether tokens sent here cross a network unencrypted.

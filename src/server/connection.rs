@@ -1,4 +1,5 @@
-//! The accept loop: one TCP connection after another, each with deadlines, all of them within a limit.
+//! The accept loop: one TCP connection after another, each with deadlines, all of them and those of each address within a
+//! limit.
 //!
 //! `axum::serve` has no time-outs for clients that dawdle and no way to cut one off; hence this. What the requests
 //! mean is the router's business, how long a handler and a request's body may take its layers'.
@@ -34,6 +35,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::config::TrustedProxies;
+use crate::limits::{Network, Seat, Seats};
 use transport::Transport;
 
 /// How long to wait after the system refused a connection for want of its own means (file descriptors, memory).
@@ -76,6 +79,34 @@ impl Default for ConnectionLimits {
     }
 }
 
+/// Who may connect, and how long each may keep us waiting.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// For everybody.
+    pub limits: ConnectionLimits,
+    /// How many connections one address may have; one more is closed at once.
+    pub per_address: Seats<Network>,
+    /// Who connects for many others, and may have any number.
+    pub proxies: TrustedProxies,
+}
+
+impl Admission {
+    /// A place for one more from `peer`, beside `open` others; `None` when there is none.
+    fn admit(&self, peer: SocketAddr, open: usize) -> Option<Place> {
+        if open >= self.limits.max_connections {
+            return None;
+        }
+        if self.proxies.contains(peer.ip()) {
+            return Some(Place(None));
+        }
+        self.per_address.take(Network::of(peer.ip())).map(|seat| Place(Some(seat)))
+    }
+}
+
+/// What an open connection takes up, until it is dropped.
+#[derive(Debug)]
+struct Place(#[expect(dead_code, reason = "it is held, not read")] Option<Seat<Network>>);
+
 /// The address a request's connection comes from: a request extension. Behind a proxy, the proxy's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
@@ -109,8 +140,9 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()>,
     sockets: impl Future<Output = ()>,
-    limits: ConnectionLimits,
+    admission: Admission,
 ) {
+    let limits = admission.limits;
     let register = Arc::new(Register::default());
     let closing = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -122,13 +154,13 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok(_) if register.len() >= limits.max_connections => {
-                metrics::counter!("switchboard_connections_refused_total").increment(1);
-            }
-            Ok((stream, peer)) => {
-                let open = register.enter(stream);
-                tasks.spawn(converse(open, PeerAddr(peer), router.clone(), closing.clone(), limits));
-            }
+            Ok((stream, peer)) => match admission.admit(peer, register.len()) {
+                Some(place) => {
+                    let open = register.enter(stream, place);
+                    tasks.spawn(converse(open, PeerAddr(peer), router.clone(), closing.clone(), limits));
+                }
+                None => metrics::counter!("switchboard_connections_refused_total").increment(1),
+            },
             Err(error) if concerns_one_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -253,6 +285,7 @@ struct Open {
     round: AtomicU32,
     id: u64,
     register: Arc<Register>,
+    _place: Place,
 }
 
 impl Open {
@@ -310,11 +343,12 @@ impl Register {
         self.0.lock().open.len()
     }
 
-    fn enter(self: &Arc<Self>, stream: TcpStream) -> Arc<Open> {
+    fn enter(self: &Arc<Self>, stream: TcpStream, place: Place) -> Arc<Open> {
         let mut entries = self.0.lock();
         let id = entries.next_id;
         entries.next_id += 1;
-        let open = Arc::new(Open { stream, round: AtomicU32::new(0), id, register: self.clone() });
+        let open =
+            Arc::new(Open { stream, round: AtomicU32::new(0), id, register: self.clone(), _place: place });
         entries.open.insert(id, Arc::downgrade(&open));
         metrics::gauge!("switchboard_connections").set(entries.open.len() as f64);
         open

@@ -1,22 +1,26 @@
 //! What happens to every request, whichever route it is for.
+//!
+//! Where it comes from is found out in `client_address.rs`.
 
 use std::panic::AssertUnwindSafe;
 
 use axum::extract::{Request, State};
-use axum::http::header::{self, HeaderName};
+use axum::http::header::{self, Entry, HeaderName};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use super::connection;
+use super::{connection, operations};
 use crate::auth::AuthError;
-use crate::config::CorsOrigins;
+use crate::config::{CorsOrigins, PublicUrl};
 use crate::core::Error;
-use crate::dialects::{self, ClientAddress};
-use crate::realtime::{self, UpgradedBy};
+use crate::dialects;
+use crate::limits::{ClientAddress, Limits};
+use crate::realtime::{self, Entrance};
 use crate::telemetry;
+use crate::webhooks;
 
 /// How many Twilio calls the answer cost.
 const TWILIO_CALLS: HeaderName = HeaderName::from_static("x-twilio-calls");
@@ -30,8 +34,17 @@ pub(super) async fn no_such_endpoint(request: Request) -> Response {
 pub(super) fn failure(path: &str, error: Error) -> Response {
     match dialects::speaking_at(path) {
         Some(dialect) => (dialect.failure)(error),
-        None => (StatusCode::NOT_FOUND, "nothing is here; see the documentation of this service\n")
-            .into_response(),
+        None if matches!(error, Error::NoSuchEndpoint) => {
+            (StatusCode::NOT_FOUND, "nothing is here; see the documentation of this service\n")
+                .into_response()
+        }
+        None => {
+            let mut response = (dialects::status_of(&error), format!("{error}\n")).into_response();
+            if let Some(retry_after) = dialects::retry_after_of(&error) {
+                response.headers_mut().insert(header::RETRY_AFTER, retry_after);
+            }
+            response
+        }
     }
 }
 
@@ -43,13 +56,20 @@ pub(super) async fn count_twilio_calls(request: Request, next: Next) -> Response
     response
 }
 
-/// Tells handlers whom a request comes from: the one place where that is decided.
-pub(super) async fn tell_client_address(mut request: Request, next: Next) -> Response {
-    if let Some(peer) = request.extensions().get::<connection::PeerAddr>() {
-        let address = ClientAddress(peer.0.ip());
-        request.extensions_mut().insert(address);
+/// Refuses what comes from an address that asks for too much, before anything is read or looked up for it. Twilio, which
+/// tells of everybody from few addresses, and those who run the service are not counted.
+pub(super) async fn limit_addresses(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let address = request.extensions().get::<ClientAddress>().filter(|_| !is_for_machines(path));
+    let counted = address.map_or(Ok(()), |address| limits.requests_per_address.check(&address.network()));
+    match counted {
+        Ok(()) => next.run(request).await,
+        Err(too_soon) => failure(path, too_soon.into()),
     }
-    next.run(request).await
+}
+
+fn is_for_machines(path: &str) -> bool {
+    path == webhooks::PATH || operations::PATHS.contains(&path)
 }
 
 /// A handler that panics takes down its request, and says so as its dialect does.
@@ -57,15 +77,17 @@ pub(super) async fn answer_panics(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
         metrics::counter!("switchboard_panics_total").increment(1);
-        tracing::error!(path, "a request panicked");
+        // Not the path, which names people.
+        let dialect = dialects::speaking_at(&path).map(|dialect| dialect.name);
+        tracing::error!(dialect, "a request panicked");
         failure(&path, Error::Internal)
     })
 }
 
-/// Hands the connection of a request that may become a socket to `realtime`.
+/// Has a request that may become a socket pass the way into `realtime`.
 pub(super) async fn prepare_socket(
-    State(upgrades): State<UpgradedBy>,
-    mut request: Request,
+    State(entrance): State<Entrance>,
+    request: Request,
     next: Next,
 ) -> Response {
     let is_socketio = request.uri().path().starts_with("/socket.io");
@@ -78,22 +100,29 @@ pub(super) async fn prepare_socket(
             connection.kill();
         }
     });
-    if is_socketio {
-        request = upgrades.prepare(request, kill);
+    let path = request.uri().path().to_owned();
+    let entered = if is_socketio {
+        entrance.socketio(request, kill).await
     } else {
-        request.extensions_mut().insert(kill);
+        entrance.websocket(request, kill).await
+    };
+    match entered {
+        Ok(request) => next.run(request).await,
+        Err(error) => failure(&path, error),
     }
-    next.run(request).await
 }
 
-/// Refuses WebSockets to pages that may not call from a browser: what CORS, which browsers do not apply to them, would do.
+/// Refuses sockets to pages that may not call from a browser, whichever way they are opened. For WebSockets nothing else
+/// would: browsers do not apply CORS to them. Whoever sends no `Origin` is no page of another's.
 pub(super) async fn refuse_foreign_sockets(
     State(origins): State<CorsOrigins>,
     request: Request,
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    let foreign = headers.contains_key(header::UPGRADE)
+    let opens_socket =
+        headers.contains_key(header::UPGRADE) || request.uri().path().starts_with("/socket.io");
+    let foreign = opens_socket
         && headers.get(header::ORIGIN).is_some_and(|origin| {
             !origin
                 .to_str()
@@ -126,9 +155,42 @@ pub(super) fn cors(origins: CorsOrigins) -> CorsLayer {
         .max_age(std::time::Duration::from_secs(600))
 }
 
-/// No answer is to be taken for anything but what it says it is.
-pub(super) async fn secure_headers(request: Request, next: Next) -> Response {
+/// What every answer says to browsers, unless it says something else itself.
+#[derive(Clone)]
+pub(super) struct SecureHeaders(Vec<(HeaderName, HeaderValue)>);
+
+impl SecureHeaders {
+    /// Of a service that is reached at `public_url`.
+    pub(super) fn new(public_url: &PublicUrl) -> Self {
+        let mut headers = vec![
+            // No answer is to be taken for anything but what it says it is.
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            // Tokens may stand in addresses.
+            (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+            // An answer that is opened as a page, or framed by one, can do nothing.
+            (
+                header::CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+            ),
+        ];
+        if public_url.is_https() {
+            headers.push((header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")));
+        }
+        Self(headers)
+    }
+}
+
+/// Adds [`SecureHeaders`].
+pub(super) async fn secure_headers(
+    State(SecureHeaders(headers)): State<SecureHeaders>,
+    request: Request,
+    next: Next,
+) -> Response {
     let mut response = next.run(request).await;
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    for (name, value) in headers {
+        if let Entry::Vacant(missing) = response.headers_mut().entry(name) {
+            missing.insert(value);
+        }
+    }
     response
 }

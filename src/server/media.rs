@@ -2,23 +2,24 @@
 //!
 //! Belongs to no dialect, since every dialect gives these links out. Who may follow one is `core`'s decision.
 
-use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::response::IntoResponse;
 use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::layers::failure;
 use crate::auth::{Auth, token_from};
 use crate::core::{Core, Error, LinkProof, parse_id};
 use crate::dialects::Services;
 
-pub(super) fn routes(services: Services) -> Router {
-    Router::new().route("/media/{sid}", get(follow)).with_state(services)
+pub(super) fn routes(services: Services) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(follow)).with_state(services)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 struct Proof {
     expires: Option<String>,
     signature: Option<String>,
@@ -30,6 +31,15 @@ impl Proof {
     }
 }
 
+/// Goes to a file.
+#[utoipa::path(get, path = "/media/{sid}", params(Proof), security((), ("token" = [])),
+    responses(
+        (status = 302, description = "It is there, for some minutes."),
+        (status = 401, description = "The token does not hold."),
+        (status = 403, description = "It is not for the caller."),
+        (status = 404, description = "There is none."),
+        (status = 503, description = "Not now."),
+    ))]
 async fn follow(
     State(core): State<Core>,
     State(auth): State<Auth>,
@@ -37,7 +47,7 @@ async fn follow(
     Query(proof): Query<Proof>,
     uri: Uri,
     headers: HeaderMap,
-) -> Response {
+) -> impl IntoResponse {
     let found = async {
         let proof = proof.into_proof();
         // An image tag carries no token, so a link that suffices is asked for none.

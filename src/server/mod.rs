@@ -1,46 +1,46 @@
 //! The HTTP server: what the service is built from, the router and its layers, start and end.
 //!
-//! Layers, from the outside: CORS, sockets of foreign pages, the Socket.IO engine, panics, the count of Twilio calls, body
-//! limits, routes. The accept loop with its deadlines is `connection.rs`; routes of clients are the dialects', the one of Twilio is `webhooks`.
+//! Layers, from the outside: where a request comes from, security headers, CORS, the limit of an address, the pace of
+//! bodies, sockets of foreign pages, the Socket.IO engine, panics, the count of Twilio calls, body limits, routes. The accept loop with its deadlines is `connection.rs`; routes of clients are the dialects', the one of Twilio is `webhooks`.
 
+mod body_pace;
+mod client_address;
 pub mod connection;
 mod layers;
 mod media;
+mod openapi;
 mod operations;
 mod pages;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
-use sha2::Sha256;
 use tokio::net::TcpListener;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::auth::{Auth, AuthMode, AuthSetupError};
 use crate::clock::Clock;
-use crate::config::{PublicUrl, Settings};
+use crate::config::{PublicUrl, Settings, TrustedProxies};
 use crate::core::{Core, GuestRules, Inbound, Parts};
+use crate::dialects::openapi::Callers;
 use crate::dialects::{self, Services};
 use crate::fetch::Fetcher;
+use crate::limits::Limits;
 use crate::realtime;
-use crate::store::{OpenError, Store};
+use crate::store::{self, OpenError, Store};
 use crate::telemetry::Metrics;
 use crate::twilio::{self, AccessTokens, Client, Deadlines, InvalidSid, Validator};
 use crate::webhooks::{self, Webhooks};
 
-use connection::ConnectionLimits;
+use connection::{Admission, ConnectionLimits};
+use layers::SecureHeaders;
+use openapi::Document;
 
 /// Bytes of a request's body.
 const BODY_BYTES: usize = 1024 * 1024;
-/// How long a request's body may pause.
-const BODY_PAUSE: Duration = Duration::from_secs(10);
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,9 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error("DATABASE_URL: {0}")]
     Store(#[from] OpenError),
+    /// It can, and does not answer.
+    #[error("DATABASE_URL: {0}")]
+    Database(#[from] store::Error),
     /// Tokens cannot be verified.
     #[error(transparent)]
     Auth(#[from] AuthSetupError),
@@ -95,10 +98,11 @@ pub async fn core(settings: &Settings, clock: Clock) -> Result<Core, StartError>
         clock,
         public_url: settings.public_url.join(""),
         phone_number: twilio.phone_number.clone(),
+        sms: settings.sms.clone(),
         fetcher: Fetcher::new(settings.media.networks.clone())
             .map_err(|error| StartError::Fetch(error.to_string()))?,
         media_ingest: settings.media.ingest,
-        link_key: (settings.auth.mode == AuthMode::Required).then(|| link_key(&twilio.api_key_secret)),
+        proof_needed: settings.auth.mode == AuthMode::Required,
         strict_users: settings.strict_users,
         max_group_members: settings.max_group_members,
         guests: GuestRules {
@@ -106,6 +110,7 @@ pub async fn core(settings: &Settings, clock: Clock) -> Result<Core, StartError>
             capability: settings.guest_capability,
         },
         secret: twilio.api_key_secret.clone(),
+        limits: Limits::new(&settings.limits),
     }))
 }
 
@@ -119,6 +124,7 @@ pub struct Server {
     sockets: realtime::Closing,
     ending: Arc<AtomicBool>,
     metrics: Metrics,
+    trusted_proxies: TrustedProxies,
 }
 
 impl Server {
@@ -140,39 +146,53 @@ impl Server {
         let service_sid = settings.twilio.service_sid.parse()?;
         let validator = Validator::new(settings.twilio.auth_tokens());
         let core = core(&settings, clock.clone()).await?;
-        let auth = Auth::new(settings.auth, clock.clone())?;
-        let pages = if auth.mode() == AuthMode::Optional { pages::routes() } else { Router::new() };
+        core.look_for_sign_outs().await?;
+        let auth = Auth::new(settings.auth, clock.clone(), core.sign_outs())?;
+        let auth_mode = auth.mode();
+        let pages = if auth_mode == AuthMode::Optional { pages::routes() } else { Router::new() };
         let inbound = Inbound::start(core.clone());
         let webhook_url = settings.public_url.join(webhooks::PATH);
         let webhooks = Webhooks::new(inbound.clone(), validator, account_sid, service_sid, webhook_url);
         let ending = Arc::new(AtomicBool::new(false));
-        let (socketio, upgrades, sockets, websockets) =
+        let (socketio, entrance, sockets, websockets) =
             realtime::layer(core.clone(), auth.clone(), clock, &dialects::PROTOCOLS);
 
+        let mut document = Document::new(auth_mode);
         let services = Services { core: core.clone(), auth, websockets };
-        let router = dialects::ALL
-            .iter()
-            .fold(Router::new(), |router, dialect| router.merge((dialect.routes)(services.clone())))
-            .layer(DefaultBodyLimit::max(BODY_BYTES))
-            .merge(webhooks.routes())
+        let mut router = Router::new();
+        for dialect in dialects::ALL {
+            let (routes, part) = (dialect.routes)(services.clone()).split_for_parts();
+            document.add(dialect.name, dialect.callers, &part);
+            router = router.merge(routes);
+        }
+        let (others, part) = webhooks
+            .routes()
             .merge(media::routes(services))
+            .merge(operations::routes(core.clone(), auth_mode, Arc::clone(&ending), metrics.clone()))
+            .split_for_parts();
+        document.add("service", Callers::Known, &part);
+        let router = router
+            .layer(DefaultBodyLimit::max(BODY_BYTES))
+            .merge(others)
             .merge(pages)
-            .merge(operations::routes(core.clone(), Arc::clone(&ending), metrics.clone()))
+            .merge(document.route(&settings.public_url.join("")))
             .fallback(layers::no_such_endpoint)
             .method_not_allowed_fallback(layers::no_such_endpoint)
             // Before the layers: a fallback without its state is built anew for every request, and with it the Socket.IO
             // engine around it, which then knows no session.
             .with_state(())
-            .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
-            .layer(from_fn(layers::tell_client_address))
             .layer(from_fn(layers::count_twilio_calls))
             .layer(from_fn(layers::answer_panics))
             .layer(socketio)
-            .layer(from_fn_with_state(upgrades, layers::prepare_socket))
+            .layer(from_fn_with_state(entrance, layers::prepare_socket))
             .layer(from_fn_with_state(settings.cors_origins.clone(), layers::refuse_foreign_sockets))
+            .layer(from_fn(body_pace::keep_pace))
+            .layer(from_fn_with_state(core.limits().clone(), layers::limit_addresses))
             .layer(layers::cors(settings.cors_origins))
-            .layer(from_fn(layers::secure_headers));
-        Ok(Self { listener, address, router, core, inbound, sockets, ending, metrics })
+            .layer(from_fn_with_state(SecureHeaders::new(&settings.public_url), layers::secure_headers))
+            .layer(from_fn_with_state(settings.trusted_proxies.clone(), client_address::tell_client_address));
+        let trusted_proxies = settings.trusted_proxies;
+        Ok(Self { listener, address, router, core, inbound, sockets, ending, metrics, trusted_proxies })
     }
 
     /// Where it listens.
@@ -191,18 +211,14 @@ impl Server {
             tracing::info!("ending: finishing what is under way");
             ending.store(true, Ordering::Relaxed);
         };
-        let limits = ConnectionLimits::default();
-        connection::serve(self.listener, self.router, told_to_end, self.sockets.close(), limits).await;
+        let admission = Admission {
+            limits: ConnectionLimits::default(),
+            per_address: self.core.limits().connections_per_address.clone(),
+            proxies: self.trusted_proxies,
+        };
+        connection::serve(self.listener, self.router, told_to_end, self.sockets.close(), admission).await;
         upkeep.abort();
         self.inbound.drained().await;
         self.core.close().await;
     }
-}
-
-/// What signs links to files: every node with the same Twilio API key has the same, and it is good for nothing else.
-fn link_key(api_key_secret: &SecretString) -> SecretSlice<u8> {
-    let mut hmac = Hmac::<Sha256>::new_from_slice(api_key_secret.expose_secret().as_bytes())
-        .expect("HMAC takes a key of any length");
-    hmac.update(b"switchboard media links");
-    hmac.finalize().into_bytes().to_vec().into()
 }

@@ -13,7 +13,9 @@ use axum::routing::{any, get};
 use axum::{Extension, response::Response};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use switchboard::server::connection::{ConnectionLimits, Kill, PeerAddr, serve};
+use switchboard::config::TrustedProxies;
+use switchboard::limits::Seats;
+use switchboard::server::connection::{Admission, ConnectionLimits, Kill, PeerAddr, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -45,6 +47,11 @@ struct Server {
 
 impl Server {
     async fn start(router: Router, limits: ConnectionLimits) -> Self {
+        let per_address = Seats::new("connections_per_address", None);
+        Self::admitting(router, Admission { limits, per_address, proxies: TrustedProxies::default() }).await
+    }
+
+    async fn admitting(router: Router, admission: Admission) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, asked) = oneshot::channel::<()>();
@@ -53,7 +60,7 @@ impl Server {
             router,
             async { drop(asked.await) },
             std::future::ready(()),
-            limits,
+            admission,
         ));
         Self { address, shutdown, served }
     }
@@ -148,7 +155,61 @@ async fn a_slow_handler_is_not_mistaken_for_a_slow_client() {
 
 #[tokio::test]
 async fn one_connection_too_many_is_closed_at_once_and_room_is_made_again() {
-    let server = Server::start(hello(), ConnectionLimits { max_connections: 1, ..patient() }).await;
+    one_is_one_too_many(Server::start(hello(), ConnectionLimits { max_connections: 1, ..patient() }).await)
+        .await;
+}
+
+/// One connection for each address; those of `proxies` may have any number.
+fn one_each(proxies: &[&str]) -> Admission {
+    let proxies = proxies.iter().map(|network| network.parse().unwrap()).collect();
+    Admission {
+        limits: patient(),
+        per_address: Seats::new("connections_per_address", Some(1)),
+        proxies: TrustedProxies::new(proxies),
+    }
+}
+
+#[tokio::test]
+async fn one_connection_too_many_of_an_address_is_closed_at_once_and_room_is_made_again() {
+    one_is_one_too_many(Server::admitting(hello(), one_each(&[])).await).await;
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_connects_as_often_as_it_likes() {
+    let server = Server::admitting(hello(), one_each(&["127.0.0.0/8"])).await;
+    let mut connections = Vec::new();
+    for _ in 0..5 {
+        let mut stream = server.connect_and_send(REQUEST).await;
+        until(&mut stream, "hello").await;
+        connections.push(stream);
+    }
+}
+
+#[tokio::test]
+async fn each_address_has_connections_of_its_own() {
+    let server = Server::admitting(hello(), one_each(&[])).await;
+    let mut first = server.connect_and_send(REQUEST).await;
+    until(&mut first, "hello").await;
+    // The whole of 127/8 is this machine.
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = other.connect(server.address).await.unwrap();
+    other.write_all(REQUEST.as_bytes()).await.unwrap();
+    until(&mut other, "hello").await;
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused_before_it_fills_memory() {
+    let server = Server::start(hello(), patient()).await;
+    let mut stream = server.connect_and_send("GET / HTTP/1.1\r\nHost: switchboard\r\nX-Long: ").await;
+    // The server may close while this is still being written.
+    let _refused = soon(stream.write_all(&[b'x'; 256 * 1024])).await;
+    let answer = until_closed(&mut stream).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+/// Of a server that takes one connection.
+async fn one_is_one_too_many(server: Server) {
     let mut first = server.connect_and_send(REQUEST).await;
     until(&mut first, "hello").await;
     assert_eq!(until_closed(&mut server.connect().await).await, "");

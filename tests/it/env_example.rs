@@ -4,7 +4,7 @@
 
 use clap::{Args, Command, FromArgMatches};
 use switchboard::auth::AuthMode;
-use switchboard::config::{Config, EXAMPLE_JWT_SECRET, MockTwilio, Settings};
+use switchboard::config::{Config, EXAMPLE_JWT_SECRET, LimitSettings, MockTwilio, Settings};
 
 const EXAMPLE: &str = include_str!("../../.env.example");
 
@@ -135,6 +135,40 @@ fn dev_needs_nothing() {
 }
 
 #[test]
+fn dev_has_no_limits_but_those_of_memory_and_those_it_is_given() {
+    let limits = |flags: &[(&str, &str)]| config(flags).dev(&mock()).unwrap().limits;
+    let unset = limits(&[]);
+    let bounds = LimitSettings { rooms: Some(100), sockets: Some(20_000), ..LimitSettings::default() };
+    assert_eq!(unset, bounds);
+    let sends = limits(&[("LIMIT_SENDS", "20/s burst 200")]).sends;
+    assert_eq!(sends, serve(&[]).unwrap().limits.sends);
+    assert_eq!(limits(&[("LIMIT_ROOMS", "off")]).rooms, None);
+    assert_eq!(serve(&[("LIMIT_SENDS", "off")]).unwrap().limits.sends, None);
+}
+
+#[test]
+fn a_proxy_that_is_not_named_is_told() {
+    let warned = |settings: Settings| settings.warnings.iter().any(|text| text.contains("TRUSTED_PROXIES"));
+    assert!(warned(serve(&[]).unwrap()));
+    assert!(!warned(serve(&[("TRUSTED_PROXIES", "10.0.0.0/8")]).unwrap()));
+    assert!(!warned(serve(&[("PUBLIC_URL", "http://127.0.0.1:3001")]).unwrap()));
+    assert!(!warned(config(&[("PUBLIC_URL", "https://chat.example.com")]).dev(&mock()).unwrap()));
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused() {
+    for (variable, value) in [
+        ("LIMIT_SENDS", "20"),
+        ("LIMIT_SENDS", "0/s"),
+        ("LIMIT_ROOMS", "0"),
+        ("LIMIT_SOCKETS", "20/s"),
+        ("TRUSTED_PROXIES", "the-proxy.example"),
+    ] {
+        assert_eq!(serve(&[(variable, value)]).unwrap_err()[0].0, variable, "{value}");
+    }
+}
+
+#[test]
 fn the_mock_has_settings_of_its_own() {
     let settings = config(&[
         ("MOCK_TWILIO_WEBHOOK_URL", "http://127.0.0.1:8080/hook?shop=1"),
@@ -214,6 +248,40 @@ fn claimed_identities_are_not_believed_on_a_public_address_with_a_real_account()
 }
 
 #[test]
+fn tokens_that_everybody_can_sign_are_not_believed_there_either() {
+    let public = ("LISTEN", "0.0.0.0:3001");
+    let real = ("TWILIO_CONVERSATIONS_URL", "https://conversations.twilio.com");
+    let media = ("TWILIO_MEDIA_URL", "https://mcs.us1.twilio.com");
+    let dev = |more: &[(&'static str, &'static str)]| {
+        let credentials = needed().into_iter().filter(|(variable, _)| *variable != "JWT_SECRET");
+        let flags = [real, media, ("AUTH_MODE", "required")].into_iter().chain(more.iter().copied());
+        let flags: Vec<_> = credentials.chain(flags).collect();
+        config(&flags).dev(&mock()).map_err(|errors| errors.mistakes()[0].variable)
+    };
+    assert_eq!(dev(&[public]).map(drop), Err("JWT_SECRET"), "dev's own");
+    assert_eq!(dev(&[public, ("JWT_SECRET", "short")]).map(drop), Err("JWT_SECRET"));
+    assert_eq!(dev(&[public, ("JWT_SECRET", EXAMPLE_JWT_SECRET)]).map(drop), Err("JWT_SECRET"));
+    assert!(dev(&[public, ("JWT_SECRET", "0123456789abcdef0123456789abcdef")]).is_ok());
+    assert!(dev(&[]).is_ok(), "loopback");
+    assert!(config(&[public]).dev(&mock()).is_ok(), "a mock");
+}
+
+#[test]
+fn keys_that_sign_for_many_apps_need_to_be_told_which() {
+    let keys = ("JWT_JWKS_URL", "https://login.example.com/jwks.json");
+    let refused = serve(&[keys]).unwrap_err();
+    assert_eq!(refused.iter().map(|(variable, _)| *variable).collect::<Vec<_>>(), ["JWT_AUDIENCE"]);
+    for said in
+        [("JWT_AUDIENCE", "chat"), ("JWT_ISSUER", "https://login.example.com/"), ("ALLOW_INSECURE", "true")]
+    {
+        assert!(serve(&[keys, said]).is_ok(), "{said:?}");
+    }
+    for blank in [("JWT_AUDIENCE", " "), ("JWT_ISSUER", "")] {
+        assert!(serve(&[keys, blank]).is_err(), "{blank:?}");
+    }
+}
+
+#[test]
 fn weak_secrets_are_refused() {
     assert_eq!(
         serve(&[("JWT_SECRET", "short")]).unwrap_err(),
@@ -228,7 +296,7 @@ fn urls_that_would_leak_are_refused() {
     {
         assert_eq!(serve(&[("JWT_JWKS_URL", url)]).unwrap_err()[0].0, "JWT_JWKS_URL", "{url}");
     }
-    assert!(serve(&[("JWT_JWKS_URL", "http://localhost:9000/jwks.json")]).is_ok());
+    assert!(serve(&[("JWT_JWKS_URL", "http://localhost:9000/jwks.json"), ("JWT_ISSUER", "me")]).is_ok());
     assert_eq!(
         serve(&[("TWILIO_CONVERSATIONS_URL", "http://localhost:3002")]).unwrap_err()[0].0,
         "TWILIO_MEDIA_URL",
@@ -241,4 +309,36 @@ fn without_an_issuer_for_the_apps_tokens_serve_warns() {
     flags.retain(|(variable, _)| *variable != "JWT_SECRET");
     let settings = config(&flags).serve().unwrap();
     assert!(settings.warnings.iter().any(|warning| warning.contains("only Twilio access tokens")));
+}
+
+#[test]
+fn text_messages_go_to_the_country_of_our_own_number_unless_others_are_named() {
+    let countries = |flags: &[(&'static str, &'static str)]| serve(flags).unwrap().sms.countries;
+    let british = ("TWILIO_PHONE_NUMBER", "+447400123456");
+    assert!(countries(&[british]).include("+447400123456"));
+    assert!(!countries(&[british]).include("+12025550143"));
+    assert!(countries(&[british, ("SMS_COUNTRIES", "us, CA")]).include("+12025550143"));
+    assert!(!countries(&[british, ("SMS_COUNTRIES", "us, CA")]).include("+447400123456"));
+    assert!(countries(&[british, ("SMS_COUNTRIES", "*")]).include("+37120000000"));
+    let nowhere = serve(&[("TWILIO_PHONE_NUMBER", "+9990000000")]).unwrap();
+    assert!(
+        nowhere.warnings.iter().any(|warning| warning.contains("SMS_COUNTRIES")),
+        "{:?}",
+        nowhere.warnings
+    );
+    assert!(config(&[]).dev(&mock()).unwrap().sms.countries.include("+15551230001"), "a mock sends nothing");
+    for (variable, value) in
+        [("SMS_COUNTRIES", "USA"), ("SMS_COUNTRIES", ","), ("SMS_DAILY_CAP", "many"), ("SMS_FALLBACK", "yes")]
+    {
+        assert_eq!(serve(&[(variable, value)]).unwrap_err()[0].0, variable, "{value}");
+    }
+}
+
+#[test]
+fn a_fallback_to_text_messages_needs_a_number() {
+    let problem = "is needed where SMS_FALLBACK is true".to_owned();
+    assert_eq!(serve(&[("SMS_FALLBACK", "true")]).unwrap_err(), [("TWILIO_PHONE_NUMBER", problem)]);
+    let number = ("TWILIO_PHONE_NUMBER", "+15017122661");
+    assert!(serve(&[("SMS_FALLBACK", "true"), number]).unwrap().sms.fallback);
+    assert!(config(&[("SMS_FALLBACK", "true")]).dev(&mock()).is_ok(), "the mock has one");
 }

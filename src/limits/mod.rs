@@ -1,0 +1,96 @@
+//! How much one person, address or socket may ask for, and how long until more: counted in one place for every way in.
+//!
+//! - `rate.rs`: so many per second, by key ([`Limiter`]) or for one holder ([`Budget`])
+//! - `seats.rs`: so many at once ([`Seats`])
+//! - `network.rs`: where a request comes from, and what counts as one address
+//!
+//! Memory is bounded whatever clients do: a [`Limiter`] has a fixed table, and [`Seats`] count what is open, of which there
+//! is only so much. Which request counts against which limit, and how a refusal is told, is the business of whoever asks.
+//! Not here: Twilio's own limits (`twilio/limiter.rs`), one-time codes (`core/codes.rs`, counted in the database).
+
+mod network;
+mod rate;
+mod seats;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use network::{ClientAddress, Network};
+pub use rate::{Budget, Limiter, Pace, TooSoon};
+pub use seats::{Seat, Seats};
+
+use crate::auth::Identity;
+use crate::config::LimitSettings;
+
+/// As people can see it: a hundred times a second is the same as now and then.
+const TYPING_GAP: Duration = Duration::from_secs(2);
+
+/// Every limit, as one node counts it: a cheap clone of shared counts.
+#[derive(Debug, Clone)]
+pub struct Limits(Arc<Each>);
+
+/// The limits behind [`Limits`].
+#[derive(Debug)]
+pub struct Each {
+    /// REST requests, by whoever a token names.
+    pub requests: Limiter,
+    /// HTTP requests, by [`Network`].
+    pub requests_per_address: Limiter,
+    /// Tokens that do not hold, by [`Network`].
+    pub wrong_tokens: Limiter,
+    /// Messages, by their author's [`Identity`], whichever way they come.
+    pub sends: Limiter,
+    /// Sockets being opened, by [`Network`].
+    pub handshakes: Limiter,
+    /// What each socket gets for its events.
+    pub events: Pace,
+    /// What each socket gets for the rooms it enters.
+    pub joins: Pace,
+    /// Rooms that one socket may be in.
+    pub rooms: usize,
+    /// From one beginning to type that others hear of to the same person's next; none where events have no limit.
+    pub typing_gap: Duration,
+    /// Sockets that are open.
+    pub sockets: Seats<()>,
+    /// Sockets of one person.
+    pub sockets_per_identity: Seats<Identity>,
+    /// Sockets from one address.
+    pub sockets_per_address: Seats<Network>,
+    /// TCP connections from one address.
+    pub connections_per_address: Seats<Network>,
+}
+
+impl Limits {
+    /// Nothing is counted yet.
+    #[must_use]
+    pub fn new(settings: &LimitSettings) -> Self {
+        Self(Arc::new(Each {
+            requests: Limiter::new("requests", settings.requests),
+            requests_per_address: Limiter::new("requests_per_address", settings.requests_per_address),
+            wrong_tokens: Limiter::new("wrong_tokens", settings.wrong_tokens),
+            sends: Limiter::new("sends", settings.sends),
+            handshakes: Limiter::new("handshakes", settings.handshakes),
+            events: Pace::new("events", settings.events),
+            joins: Pace::new("joins", settings.joins),
+            rooms: settings.rooms.unwrap_or(usize::MAX),
+            typing_gap: settings.events.map_or(Duration::ZERO, |_| TYPING_GAP),
+            sockets: Seats::new("sockets", settings.sockets),
+            sockets_per_identity: Seats::new("sockets_per_identity", settings.sockets_per_identity),
+            sockets_per_address: Seats::new("sockets_per_address", settings.sockets_per_address),
+            connections_per_address: Seats::new("connections_per_address", settings.connections_per_address),
+        }))
+    }
+}
+
+impl std::ops::Deref for Limits {
+    type Target = Each;
+
+    fn deref(&self) -> &Each {
+        &self.0
+    }
+}
+
+/// Counts a refusal. By the limit only: a person or an address would make a metric for each.
+fn refused(limit: &'static str) {
+    metrics::counter!("switchboard_refused_total", "limit" => limit).increment(1);
+}
