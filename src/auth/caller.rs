@@ -38,11 +38,12 @@ impl Caller {
     /// The identity this request is carried out as, given the one it `claimed` (author, senderId, userId …).
     ///
     /// A user is themselves: the claim may only repeat that. Admins and services act as whom they name, else as
-    /// themselves. An anonymous caller must name somebody and is believed.
+    /// themselves. An anonymous caller must name somebody and is believed, unless no user can be called so.
     ///
     /// # Errors
-    /// [`AuthError::NotYou`] when a user names somebody else; [`AuthError::IdentityMissing`] when nobody is named
-    /// and the caller has no identity of their own.
+    /// [`AuthError::NotYou`] when a user names somebody else; [`AuthError::Forbidden`] when an anonymous caller names
+    /// what no user can be called; [`AuthError::IdentityMissing`] when nobody is named and the caller has no identity of
+    /// their own.
     pub fn acting_as(&self, claimed: Option<&Identity>) -> Result<Identity, AuthError> {
         match (self, claimed) {
             (Self::Known { identity, role: Role::User } | Self::Guest(identity), Some(claimed))
@@ -51,6 +52,7 @@ impl Caller {
                 Err(AuthError::NotYou)
             }
             (Self::Known { identity, role: Role::User } | Self::Guest(identity), _) => Ok(identity.clone()),
+            (Self::Anonymous, Some(claimed)) if claimed.is_reserved() => Err(AuthError::Forbidden),
             (Self::Anonymous | Self::Service | Self::Known { .. }, Some(claimed)) => Ok(claimed.clone()),
             (Self::Known { identity, .. }, None) => Ok(identity.clone()),
             (Self::Anonymous | Self::Service, None) => Err(AuthError::IdentityMissing),
@@ -142,6 +144,7 @@ mod tests {
     #[test]
     fn an_anonymous_caller_is_believed_but_must_name_somebody() {
         assert_eq!(Caller::Anonymous.acting_as(Some(&identity("bob"))), Ok(identity("bob")));
+        assert_eq!(Caller::Anonymous.acting_as(Some(&identity("system"))), Err(AuthError::Forbidden));
         assert_eq!(Caller::Anonymous.acting_as(None), Err(AuthError::IdentityMissing));
         assert!(!Caller::Anonymous.is_admin());
     }

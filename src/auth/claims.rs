@@ -37,6 +37,8 @@ pub(super) struct Claims {
     exp: Option<i64>,
     #[serde(deserialize_with = "numeric_date")]
     nbf: Option<i64>,
+    #[serde(deserialize_with = "numeric_date")]
+    iat: Option<i64>,
     grants: Option<Grants>,
 
     user_id: Option<Value>,
@@ -101,6 +103,8 @@ impl Claims {
             identity: parse_identity(identity)?,
             role: Role::User,
             profile: Profile::default(),
+            // Twilio's libraries write one or the other.
+            issued_at: time(self.iat.or(self.nbf)),
             expires_at: self.valid_until(now, MAX_TWILIO_LIFETIME)?,
             issuer: Issuer::TwilioAccessToken,
         })
@@ -123,9 +127,14 @@ impl Claims {
         let identity = [&self.sub, &self.user_id, &self.user_id_camel, &self.id, &self.customer_id]
             .into_iter()
             .find_map(|claim| text(claim.as_ref()));
+        let (identity, role) = (parse_identity(identity)?, self.highest_role());
+        if role == Role::User && identity.is_reserved() {
+            return Err(Rejection::Invalid("names what no user can be called"));
+        }
         Ok(Verified {
-            identity: parse_identity(identity)?,
-            role: self.highest_role(),
+            identity,
+            role,
+            issued_at: time(self.iat),
             expires_at,
             issuer: Issuer::App,
             profile: Profile {
@@ -155,6 +164,10 @@ impl Claims {
         }
         if self.nbf.is_some_and(|nbf| nbf > now.timestamp().saturating_add(leeway)) {
             return Err(Rejection::Invalid("not valid yet"));
+        }
+        if self.iat.is_some_and(|iat| iat > now.timestamp().saturating_add(leeway)) {
+            // It would outlive every signing out until then.
+            return Err(Rejection::Invalid("issued in the future"));
         }
         Ok(expires_at)
     }
@@ -203,6 +216,10 @@ fn text(claim: Option<&Value>) -> Option<String> {
 fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and fractions do not matter")]
     Ok(Option::<f64>::deserialize(deserializer)?.map(|seconds| seconds as i64))
+}
+
+fn time(seconds: Option<i64>) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(seconds?, 0)
 }
 
 fn seconds(duration: Duration) -> i64 {

@@ -8,14 +8,19 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
+use unicode_normalization::is_nfc;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+use utoipa::ToSchema;
 
 /// The name a person has in every dialect and at Twilio, taken verbatim and compared byte for byte.
 ///
-/// 1 to 256 characters, not blank, without control characters. A clone costs one counter.
+/// 1 to 256 characters, not blank, without what is not seen, and composed (NFC): two identities that differ are never
+/// drawn alike because of how they are encoded. A clone costs one counter.
 ///
 /// Source: <https://www.twilio.com/docs/conversations/conversations-limits>
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 256, description = "Who somebody is.")]
 pub struct Identity(Arc<str>);
 
 /// Why a text is no [`Identity`]; the message completes a sentence that begins with the field's name.
@@ -30,6 +35,12 @@ pub enum InvalidIdentity {
     /// A line break, a NUL, or another character no name contains.
     #[error("must not contain control characters")]
     ControlCharacter,
+    /// A character that takes no room or turns the text around: with and without it, a name looks the same.
+    #[error("must not contain invisible characters")]
+    Invisible,
+    /// Letters and accents apart where Unicode has them in one.
+    #[error("must be composed as Unicode's form NFC has it")]
+    NotComposed,
 }
 
 impl Identity {
@@ -46,6 +57,19 @@ impl Identity {
         self.0.starts_with(Self::GUEST_PREFIX)
     }
 
+    /// Whether nobody can be called so who is just a user, because others would take them for somebody else: who wrote what
+    /// nobody wrote (`system`, Twilio's word), those who run the service (`admin`, `support:…`), or a phone as Twilio
+    /// names one that writes over another channel (`whatsapp:+1555…`). A plain phone number may be somebody's identity:
+    /// then the app vouches for it.
+    pub fn is_reserved(&self) -> bool {
+        const NAMES: [&str; 2] = ["admin", "system"];
+        const PREFIXES: [&str; 4] = ["support:", "whatsapp:", "messenger:", "rcs:"];
+        let begins = |prefix: &&str| {
+            self.0.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        NAMES.iter().any(|name| self.0.eq_ignore_ascii_case(name)) || PREFIXES.iter().any(begins)
+    }
+
     /// How the identity of a guest begins.
     pub const GUEST_PREFIX: &str = "guest_";
 
@@ -56,10 +80,38 @@ impl Identity {
             Err(InvalidIdentity::TooLong)
         } else if text.chars().any(char::is_control) {
             Err(InvalidIdentity::ControlCharacter)
+        } else if text.is_ascii() {
+            Ok(())
+        } else if text.chars().any(is_invisible) {
+            Err(InvalidIdentity::Invisible)
+        } else if !is_nfc(text) {
+            Err(InvalidIdentity::NotComposed)
         } else {
             Ok(())
         }
     }
+}
+
+/// Formats (zero-width, bidirectional, tags), other separators of lines, and what Unicode counts as ignorable though it is
+/// a letter or a mark.
+///
+/// Source: `Default_Ignorable_Code_Point` in <https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt>
+fn is_invisible(character: char) -> bool {
+    const IGNORABLE: [std::ops::RangeInclusive<char>; 9] = [
+        '\u{34f}'..='\u{34f}',     // combining grapheme joiner
+        '\u{115f}'..='\u{1160}',   // Hangul fillers
+        '\u{17b4}'..='\u{17b5}',   // Khmer inherent vowels
+        '\u{180b}'..='\u{180f}',   // Mongolian variation selectors
+        '\u{2060}'..='\u{206f}',   // joiners, isolates and their reserve
+        '\u{3164}'..='\u{3164}',   // Hangul filler
+        '\u{fe00}'..='\u{fe0f}',   // variation selectors
+        '\u{ffa0}'..='\u{ffa0}',   // halfwidth Hangul filler
+        '\u{e0000}'..='\u{e0fff}', // tags, more variation selectors
+    ];
+    matches!(
+        character.general_category(),
+        GeneralCategory::Format | GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator
+    ) || IGNORABLE.iter().any(|range| range.contains(&character))
 }
 
 impl TryFrom<&str> for Identity {
@@ -141,6 +193,76 @@ mod tests {
         assert_eq!(Identity::try_from(""), Err(InvalidIdentity::Blank));
         assert_eq!(Identity::try_from(" \t"), Err(InvalidIdentity::Blank));
         assert_eq!(Identity::try_from("alice\r\nX-Evil: 1"), Err(InvalidIdentity::ControlCharacter));
+    }
+
+    #[test]
+    fn what_is_not_seen_is_refused() {
+        for invisible in [
+            '\u{200b}',
+            '\u{200d}',
+            '\u{202e}',
+            '\u{2066}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{e0061}',
+            '\u{34f}',
+            '\u{61c}',
+        ] {
+            let text = format!("ali{invisible}ce");
+            assert_eq!(Identity::try_from(text), Err(InvalidIdentity::Invisible), "{invisible:?}");
+        }
+        assert_eq!(Identity::try_from("ali\u{85}ce"), Err(InvalidIdentity::ControlCharacter));
+    }
+
+    #[test]
+    fn accents_are_composed_or_refused() {
+        assert!(Identity::try_from("Zo\u{eb}").is_ok());
+        assert_eq!(Identity::try_from("Zoe\u{308}"), Err(InvalidIdentity::NotComposed));
+        // The sign for kelvin, which composed is the letter.
+        assert_eq!(Identity::try_from("\u{212a}"), Err(InvalidIdentity::NotComposed));
+    }
+
+    #[test]
+    fn what_people_are_called_in_apps_is_taken() {
+        for text in [
+            "user123",
+            "test-user",
+            "john.doe@example.com",
+            "507f1f77bcf86cd799439011",
+            "42",
+            "+15551230001",
+            "8d9b6b52-5d4c-4e0c-8f6a-0d8f5d2c9a11",
+            "auth0|5f7c8ec7c33c6c004bbafe82",
+            "José Ñandú",
+            "Nguyễn Văn A",
+            "李小龍",
+            "Анна",
+            "עידו",
+            "فاطمة",
+            "team/alice",
+            "a b",
+        ] {
+            assert_eq!(text.parse::<Identity>().map(|identity| identity.to_string()).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn names_of_nobody_are_reserved_and_others_are_not() {
+        let is_reserved = |text: &str| text.parse::<Identity>().unwrap().is_reserved();
+        for text in
+            ["system", "System", "admin", "ADMIN", "support:1", "whatsapp:+15551230001", "Messenger:1"]
+        {
+            assert!(is_reserved(text), "{text}");
+        }
+        for text in
+            ["systems", "admin1", "administrator", "support", "supporter", "+15551230001", "whatsapp", "é:"]
+        {
+            assert!(!is_reserved(text), "{text}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! | see which claims mean what | `claims.rs` |
 //! | see where the app's public keys come from | `keys.rs` |
 //! | find the token in a request | `bearer.rs` |
+//! | know whose earlier tokens no longer hold | `sign_outs.rs` |
 //! | make a token for development | `mint.rs` |
 //!
 //! The access tokens that apps ask us for are made in `twilio`; membership of a conversation is checked in `core`.
@@ -20,6 +21,7 @@ mod claims;
 mod identity;
 mod keys;
 mod mint;
+mod sign_outs;
 mod verified;
 
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub use bearer::token_from;
 pub use caller::{Caller, Role};
 pub use identity::{Identity, InvalidIdentity};
 pub use mint::{MintError, NewToken};
+pub use sign_outs::SignOuts;
 pub use verified::{Issuer, Profile, Verified};
 
 use crate::clock::Clock;
@@ -53,6 +56,10 @@ pub const MAX_APP_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A longer token is refused unread, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// What a token may call itself, if it says so (RFC 8725, 3.11). An issuer signs others with the same keys, to other ends: a
+/// logout token is no proof of a login.
+const TYPES: [&str; 3] = ["JWT", "at+jwt", "application/at+jwt"];
 
 /// How many verified tokens are remembered.
 const REMEMBERED_TOKENS: u64 = 20_000;
@@ -146,6 +153,7 @@ struct Verifier {
     twilio_key: DecodingKey,
     app_secret: Option<DecodingKey>,
     app_public: Option<PublicKeys>,
+    sign_outs: SignOuts,
     /// By SHA-256 of the token, so that no token stays in memory.
     remembered: moka::sync::Cache<[u8; 32], Arc<Verified>>,
 }
@@ -157,18 +165,24 @@ enum Rejection {
 }
 
 impl Auth {
-    /// Prepares the keys, and proves that this build can sign and verify.
+    /// Prepares the keys, and proves that this build can sign and verify. Tokens that `sign_outs` ends are refused.
     ///
     /// # Errors
     /// [`AuthSetupError`] when it cannot, or when no HTTP client can be built.
-    pub fn new(settings: AuthSettings, clock: Clock) -> Result<Self, AuthSetupError> {
+    pub fn new(settings: AuthSettings, clock: Clock, sign_outs: SignOuts) -> Result<Self, AuthSetupError> {
         prove_cryptography()?;
         let secret = |secret: &SecretString| DecodingKey::from_secret(secret.expose_secret().as_bytes());
         let app_public = settings.jwks_url.clone().map(PublicKeys::at).transpose();
         Ok(Self(Arc::new(Verifier {
             twilio_key: secret(&settings.twilio.api_key_secret),
-            app_secret: settings.jwt_secret.as_ref().map(secret),
+            // With an empty key everybody could sign.
+            app_secret: settings
+                .jwt_secret
+                .as_ref()
+                .filter(|key| !key.expose_secret().is_empty())
+                .map(secret),
             app_public: app_public.map_err(AuthSetupError::Http)?,
+            sign_outs,
             remembered: moka::sync::Cache::builder()
                 .max_capacity(REMEMBERED_TOKENS)
                 .time_to_live(REMEMBERED_FOR)
@@ -190,6 +204,12 @@ impl Auth {
     /// could not be fetched.
     pub async fn verify(&self, token: &str) -> Result<Verified, AuthError> {
         self.0.verify(token).await.map(|verified| Verified::clone(&verified))
+    }
+
+    /// Whether nobody was signed out who holds this token, since it was verified or before.
+    #[must_use]
+    pub fn still_holds(&self, verified: &Verified) -> bool {
+        !self.0.sign_outs.end(verified)
     }
 
     /// Says who is calling, given the token and the `X-Api-Key` a request carries.
@@ -233,6 +253,14 @@ impl Auth {
 
 impl Verifier {
     async fn verify(&self, token: &str) -> Result<Arc<Verified>, AuthError> {
+        let verified = self.verify_signed(token).await?;
+        if self.sign_outs.end(&verified) {
+            return Err(self.refuse("issued before its holder was signed out"));
+        }
+        Ok(verified)
+    }
+
+    async fn verify_signed(&self, token: &str) -> Result<Arc<Verified>, AuthError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(self.refuse("longer than any real token"));
         }
@@ -264,6 +292,10 @@ impl Verifier {
             jsonwebtoken::decode_header(token).map_err(|_| Rejection::Invalid("malformed header"))?;
         if header.crit.is_some() {
             return Err(Rejection::Invalid("demands extensions (crit)"));
+        }
+        if !header.typ.as_deref().is_none_or(|typ| TYPES.iter().any(|known| known.eq_ignore_ascii_case(typ)))
+        {
+            return Err(Rejection::Invalid("of another type (typ)"));
         }
         // Unproven yet; only chooses the key that must then prove it.
         let issuer = jsonwebtoken::dangerous::insecure_decode_claims::<claims::IssuerClaim>(token)

@@ -15,6 +15,8 @@ pub struct Verified {
     pub role: Role,
     /// What it tells about the person; empty for a Twilio access token.
     pub profile: Profile,
+    /// When it was made: its `iat`, of a Twilio access token without one its `nbf`.
+    pub issued_at: Option<DateTime<Utc>>,
     /// When it ends (its `exp`). It is still taken [`super::LEEWAY`] longer.
     pub expires_at: DateTime<Utc>,
     /// Who made it.

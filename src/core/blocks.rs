@@ -154,6 +154,21 @@ impl Core {
         }
     }
 
+    /// Refuses a person who would draw somebody into a conversation with whom a block stands between them. Where the
+    /// database does not answer, blocks do not bind, as above.
+    pub(super) async fn ensure_none_blocked<'a>(
+        &self,
+        caller: &Caller,
+        people: impl IntoIterator<Item = &'a Identity>,
+    ) -> Result<(), Error> {
+        let Some(me) = caller.identity().filter(|_| !caller.is_admin()) else { return Ok(()) };
+        let blocked = self.blocked_either_way(me).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "blocks are not known; nobody is held to them");
+            Vec::new()
+        });
+        if people.into_iter().any(|person| blocked.contains(person)) { Err(Error::Blocked) } else { Ok(()) }
+    }
+
     /// Refuses `author` in the conversation of a pair of whom one blocks the other.
     pub(super) async fn ensure_may_write(
         &self,

@@ -74,6 +74,11 @@ impl Conversations {
         }
     }
 
+    /// Has it read anew by whoever asks next.
+    pub(super) async fn forget(&self, sid: ConversationSid) {
+        self.cache.invalidate(&sid).await;
+    }
+
     pub(super) async fn find(&self, sid: ConversationSid) -> Option<Arc<Conversation>> {
         self.cache.get(&sid).await
     }
@@ -101,9 +106,11 @@ impl Core {
     /// Costs one Twilio call, one per participant, and one per picture that is no link.
     ///
     /// # Errors
-    /// [`Error::Auth`] when `caller` may not, [`Error::LimitReached`], [`Error::Unavailable`]; nothing is left then.
+    /// [`Error::Auth`] when `caller` may not, [`Error::Blocked`], [`Error::LimitReached`], [`Error::Unavailable`]; nothing
+    /// is left then.
     pub async fn create_group(&self, caller: &Caller, group: NewGroup) -> Result<CreatedGroup, Error> {
         ensure_own_conversation(caller, group.participants.iter().map(|p| &p.identity))?;
+        self.ensure_none_blocked(caller, group.participants.iter().map(|p| &p.identity)).await?;
         let creator = caller.identity().cloned();
         let core = self.clone();
         self.to_the_end(async move { core.make_group(group, creator, None).await }).await
@@ -178,7 +185,7 @@ impl Core {
         Ok(added)
     }
 
-    async fn undo_creation(&self, sid: ConversationSid) {
+    pub(super) async fn undo_creation(&self, sid: ConversationSid) {
         match self.twilio.delete_conversation(sid).await {
             Ok(()) => {
                 tracing::info!(conversation.sid = %sid, "a conversation that could not be filled was deleted again");
@@ -205,7 +212,7 @@ impl Core {
         self.history.begin(conversation.sid);
         self.note_empty(conversation.sid);
         let participants: Vec<_> = participants.into_iter().map(Arc::new).collect();
-        self.participants.begin(conversation.sid, participants.clone()).await;
+        self.participants.begin(conversation.sid, participants.clone(), self.clock.now()).await;
         self.remember_people(people).await;
         let members = self.members_of(&participants).await;
         self.conversation_added(Arc::clone(&conversation), members, creator).await;
@@ -293,6 +300,7 @@ impl Core {
         };
         if now.state == ConversationState::Closed {
             self.forget_direct(now.sid).await;
+            self.forget_phone_conversation(now.sid).await;
         }
         if changed.is_some_and(|changed| changed.friendly_name) {
             self.rename_direct(&now).await;
@@ -319,9 +327,10 @@ impl Core {
     /// Deletes a conversation for everybody. One Twilio call.
     ///
     /// # Errors
-    /// [`Error::ConversationNotFound`], [`Error::NotAMember`], [`Error::Unavailable`].
+    /// [`Error::ConversationNotFound`], [`Error::NotAMember`], [`Error::Auth`] in a group for who is no admin of it,
+    /// [`Error::Unavailable`].
     pub async fn delete_conversation(&self, caller: &Caller, sid: ConversationSid) -> Result<(), Error> {
-        self.ensure_member(caller, sid).await?;
+        self.ensure_may_manage(caller, sid, None).await?;
         let core = self.clone();
         self.to_the_end(async move {
             core.twilio.delete_conversation(sid).await.map_err(or_not_found(Error::ConversationNotFound))?;
@@ -344,6 +353,7 @@ impl Core {
         self.forget_product(sid, None);
         self.lists.service_changed().await;
         self.forget_direct(sid).await;
+        self.forget_phone_conversation(sid).await;
         self.forget_support(sid).await;
         if self.door.first(Seen::ConversationRemoved(sid)) {
             self.publish(&Event::ConversationRemoved { conversation: sid });

@@ -180,6 +180,13 @@ impl Marks {
     }
 }
 
+/// The attributes of a new group.
+pub(super) fn attributes_of_group(creator: &Identity) -> String {
+    let marks =
+        Marks { kind: Some("group".to_owned()), created_by: Some(creator.clone()), ..Marks::default() };
+    json!({ OURS: marks }).to_string()
+}
+
 impl Core {
     /// Makes a group of the caller and others. All or nothing.
     ///
@@ -253,7 +260,7 @@ impl Core {
         };
         let marks = Marks::of(&conversation);
         Ok(Group {
-            avatar: marks.avatar,
+            avatar: marks.avatar.map(|avatar| self.media_links.shown(&avatar)),
             created_by: marks.created_by,
             members: peers.into_iter().zip(&participants).map(member).collect(),
             settings: self.settings_of(caller, sid).await?,
@@ -360,9 +367,7 @@ impl Core {
         }
         let goes = |participant: &Arc<Participant>| people.iter().any(|who| is(participant, who));
         let (going, staying): (Vec<_>, Vec<_>) = members.into_iter().partition(goes);
-        let heirless = Marks::of(&conversation).is_group()
-            && staying.iter().all(|staying| GroupRole::of(staying) != GroupRole::Admin);
-        let heir = staying.into_iter().next().filter(|_| heirless);
+        let heir = heir(&conversation, staying);
         let core = self.clone();
         self.to_the_end(async move {
             for participant in going {
@@ -371,17 +376,52 @@ impl Core {
                     Ok(()) | Err(_) => core.participant_removed(&participant).await,
                 }
             }
-            if let Some(heir) = heir {
-                let attributes = super::settings::with_ours(&heir.attributes, |ours| {
-                    ours.insert("role".to_owned(), json!(GroupRole::Admin.as_str()));
-                })?;
-                let changes = ParticipantChanges { attributes: Some(attributes), ..Default::default() };
-                let changed = core.twilio.update_participant(sid, heir.sid, &changes).await?;
-                core.participant_changed(changed).await;
-            }
-            Ok(())
+            core.appoint(sid, heir).await
         })
         .await
+    }
+
+    /// Makes `heir` an admin of the group.
+    async fn appoint(&self, sid: ConversationSid, heir: Option<Arc<Participant>>) -> Result<(), Error> {
+        let Some(heir) = heir else { return Ok(()) };
+        let attributes = super::settings::with_ours(&heir.attributes, |ours| {
+            ours.insert("role".to_owned(), json!(GroupRole::Admin.as_str()));
+        })?;
+        let changes = ParticipantChanges { attributes: Some(attributes), ..Default::default() };
+        let changed = self.twilio.update_participant(sid, heir.sid, &changes).await?;
+        self.participant_changed(changed).await;
+        Ok(())
+    }
+
+    /// Gives a group whose last admin left another one, as [`Core::remove_group_members`] does. One Twilio call then.
+    pub(super) async fn appoint_heir(&self, sid: ConversationSid) -> Result<(), Error> {
+        if !Marks::of(&*self.conversation(sid).await?).is_group() {
+            return Ok(());
+        }
+        let (conversation, staying) = self.group_and_people(sid).await?;
+        self.appoint(sid, heir(&conversation, staying)).await
+    }
+
+    /// Refuses who may not say who is in the conversation, nor end it for everybody: in a group that has admins those may,
+    /// elsewhere whoever is in it. `leaving`: who would be taken out; oneself everybody may.
+    ///
+    /// One Twilio call when the conversation is not in memory.
+    pub(super) async fn ensure_may_manage(
+        &self,
+        caller: &Caller,
+        sid: ConversationSid,
+        leaving: Option<&Participant>,
+    ) -> Result<(), Error> {
+        self.ensure_member(caller, sid).await?;
+        let Some(me) = caller.identity().filter(|_| !caller.is_admin()) else { return Ok(()) };
+        if leaving.is_some_and(|leaving| is(leaving, me)) {
+            return Ok(());
+        }
+        let conversation = self.conversation(sid).await?;
+        if !Marks::of(&conversation).is_group() {
+            return Ok(());
+        }
+        ensure_group_admin(caller, me, &conversation, &[self.participant_of(sid, me).await?])
     }
 
     fn ensure_room_for(&self, people: usize) -> Result<(), Error> {
@@ -418,6 +458,13 @@ fn is(participant: &Participant, who: &Identity) -> bool {
 
 fn is_among(participants: &[Arc<Participant>], who: &Identity) -> bool {
     participants.iter().any(|participant| is(participant, who))
+}
+
+/// Whoever is in the group longest, if nobody who stays is an admin of it.
+fn heir(group: &Conversation, staying: Vec<Arc<Participant>>) -> Option<Arc<Participant>> {
+    let heirless = Marks::of(group).is_group()
+        && staying.iter().all(|staying| GroupRole::of(staying) != GroupRole::Admin);
+    staying.into_iter().next().filter(|_| heirless)
 }
 
 fn ensure_group_admin(

@@ -1,20 +1,17 @@
-//! Tokens of both issuers as strangers would send them: which are accepted, as whom, and which are not.
+//! Tokens of both issuers as strangers would send them: which are accepted, as whom, and which are not. Public keys are
+//! `auth/keys.rs`.
+
+mod keys;
 
 use std::time::Duration;
 
-use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use chrono::DateTime;
-use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use switchboard::auth::{
-    Auth, AuthError, AuthMode, AuthSettings, Caller, Identity, Issuer, NewToken, Role, TwilioIssuer,
+    Auth, AuthError, AuthMode, AuthSettings, Caller, Identity, Issuer, NewToken, Role, SignOuts, TwilioIssuer,
 };
 use switchboard::clock::Clock;
-use wiremock::matchers::method;
-use wiremock::{Mock, MockServer, ResponseTemplate};
 
 const NOW: i64 = 1_700_000_000;
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -44,7 +41,7 @@ fn settings() -> AuthSettings {
 }
 
 fn auth() -> Auth {
-    Auth::new(settings(), clock()).unwrap()
+    Auth::new(settings(), clock(), SignOuts::default()).unwrap()
 }
 
 fn identity(text: &str) -> Identity {
@@ -204,7 +201,7 @@ async fn times_are_checked_with_a_leeway_of_thirty_seconds() {
 #[tokio::test]
 async fn a_remembered_token_expires_all_the_same() {
     let clock = clock();
-    let auth = Auth::new(settings(), clock.clone()).unwrap();
+    let auth = Auth::new(settings(), clock.clone(), SignOuts::default()).unwrap();
     let token = app_token(json!({ "sub": "alice", "exp": NOW + 60 }));
     assert!(auth.verify(&token).await.is_ok());
     clock.advance(Duration::from_secs(89));
@@ -266,7 +263,7 @@ async fn issuer_and_audience_are_demanded_when_set() {
         audience: Some("switchboard".into()),
         ..settings()
     };
-    let auth = Auth::new(settings, clock()).unwrap();
+    let auth = Auth::new(settings, clock(), SignOuts::default()).unwrap();
     let right =
         json!({ "sub": "alice", "iss": "https://login.example.com/", "aud": ["other", "switchboard"] });
     assert!(auth.verify(&app_token(right.clone())).await.is_ok());
@@ -279,7 +276,7 @@ async fn issuer_and_audience_are_demanded_when_set() {
 #[tokio::test]
 async fn a_minted_token_says_what_it_was_asked_to() {
     let settings = AuthSettings { issuer: Some("us".into()), audience: Some("them".into()), ..settings() };
-    let auth = Auth::new(settings, clock()).unwrap();
+    let auth = Auth::new(settings, clock(), SignOuts::default()).unwrap();
     let mut token = NewToken {
         identity: identity("carol"),
         role: Role::Admin,
@@ -298,7 +295,9 @@ async fn a_minted_token_says_what_it_was_asked_to() {
 #[tokio::test]
 async fn callers_are_told_apart() {
     let required = auth();
-    let optional = Auth::new(AuthSettings { mode: AuthMode::Optional, ..settings() }, clock()).unwrap();
+    let optional =
+        Auth::new(AuthSettings { mode: AuthMode::Optional, ..settings() }, clock(), SignOuts::default())
+            .unwrap();
     let token = app_token(json!({ "sub": "alice" }));
     let alice = Caller::Known { identity: identity("alice"), role: Role::User };
     let key = Some("the-back-ends-api-key");
@@ -313,130 +312,94 @@ async fn callers_are_told_apart() {
         assert_eq!(auth.caller(Some(&token), Some("wrong")).await, Err(AuthError::Invalid));
         assert_eq!(auth.caller(None, Some("")).await, Err(AuthError::Invalid));
     }
-    let without_key = Auth::new(AuthSettings { api_key: None, ..settings() }, clock()).unwrap();
+    let without_key =
+        Auth::new(AuthSettings { api_key: None, ..settings() }, clock(), SignOuts::default()).unwrap();
     assert_eq!(without_key.caller(Some(&token), key).await, Ok(alice));
     assert_eq!(without_key.caller(None, key).await, Err(AuthError::Missing));
 }
 
-/// A key pair of the app's, as its identity provider has it.
-struct Signer {
-    kid: &'static str,
-    algorithm: Algorithm,
-    key: EncodingKey,
-}
-
-impl Signer {
-    fn es256(kid: &'static str) -> Self {
-        let random = aws_lc_rs::rand::SystemRandom::new();
-        let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-        Self { kid, algorithm: Algorithm::ES256, key: EncodingKey::from_ec_der(der.as_ref()) }
+#[tokio::test]
+async fn an_empty_secret_signs_nothing() {
+    let claims = json!({ "sub": "mallory", "role": "admin", "exp": NOW + 60 });
+    // jsonwebtoken signs with an empty key as with any other.
+    let token = sign(&Header::new(Algorithm::HS256), &claims, "");
+    for jwt_secret in [None, Some("".into()), Some(SECRET.into())] {
+        let auth =
+            Auth::new(AuthSettings { jwt_secret, ..settings() }, clock(), SignOuts::default()).unwrap();
+        refused(&auth, &token).await;
     }
-
-    fn rs256(kid: &'static str) -> Self {
-        let der = RsaKeyPair::generate(KeySize::Rsa2048).unwrap().as_der().unwrap();
-        // jsonwebtoken wants the key of PKCS #1, which PKCS #8 wraps in 26 bytes.
-        Self { kid, algorithm: Algorithm::RS256, key: EncodingKey::from_rsa_der(&der.as_ref()[26..]) }
-    }
-
-    fn jwk(&self) -> Value {
-        let mut jwk = Jwk::from_encoding_key(&self.key, self.algorithm).unwrap();
-        jwk.common.key_id = Some(self.kid.into());
-        serde_json::to_value(jwk).unwrap()
-    }
-
-    fn token(&self, kid: Option<&str>) -> String {
-        let header = Header { kid: kid.map(str::to_owned), ..Header::new(self.algorithm) };
-        let claims = json!({ "sub": "alice", "role": "admin", "exp": NOW + 3600 });
-        jsonwebtoken::encode(&header, &claims, &self.key).unwrap()
-    }
-}
-
-async fn publish(server: &MockServer, keys: &[Value]) {
-    let set = ResponseTemplate::new(200).set_body_json(json!({ "keys": keys }));
-    server.reset().await;
-    Mock::given(method("GET")).respond_with(set).mount(server).await;
-}
-
-fn auth_with_keys_at(server: &MockServer) -> Auth {
-    let jwks_url = Some(server.uri().parse().unwrap());
-    Auth::new(AuthSettings { jwks_url, ..settings() }, clock()).unwrap()
-}
-
-async fn fetches(server: &MockServer) -> usize {
-    server.received_requests().await.unwrap().len()
 }
 
 #[tokio::test]
-async fn public_keys_are_fetched_once_and_pinned_to_their_algorithm() {
-    let (server, ec, rsa) = (MockServer::start().await, Signer::es256("ec"), Signer::rs256("rsa"));
-    publish(&server, &[ec.jwk(), rsa.jwk(), json!({ "kty": "of the future", "kid": "x" })]).await;
-    let auth = auth_with_keys_at(&server);
-
-    let (one, two) = (ec.token(Some("ec")), rsa.token(Some("rsa")));
-    let (one, two) = tokio::join!(auth.verify(&one), auth.verify(&two));
-    assert_eq!(one.unwrap().role, Role::Admin);
-    assert_eq!(two.unwrap().identity, identity("alice"));
-    assert!(auth.verify(&ec.token(None)).await.is_ok(), "the only ES256 key");
-    assert!(auth.verify(&app_token(json!({ "sub": "bob" }))).await.is_ok(), "HS256 beside them");
-
-    refused(&auth, &ec.token(Some("rsa"))).await;
-    refused(&auth, &Signer::es256("ec").token(Some("ec"))).await;
-    // A public key is no secret: signing with its text as an HMAC key must not work.
-    let header = Header { kid: Some("rsa".into()), ..Header::new(Algorithm::HS256) };
-    let claims = json!({ "sub": "mallory", "exp": NOW + 60 });
-    refused(&auth, &sign(&header, &claims, rsa.jwk()["n"].as_str().unwrap())).await;
-    assert_eq!(fetches(&server).await, 1);
-}
-
-#[tokio::test]
-async fn an_unknown_key_causes_one_fetch_in_thirty_seconds() {
-    let (server, old, new) = (MockServer::start().await, Signer::es256("old"), Signer::es256("new"));
-    publish(&server, &[old.jwk()]).await;
-    let auth = auth_with_keys_at(&server);
-    assert!(auth.verify(&old.token(Some("old"))).await.is_ok());
-
-    publish(&server, &[old.jwk(), new.jwk()]).await;
-    for _ in 0..5 {
-        refused(&auth, &new.token(Some("new"))).await;
+async fn a_token_for_another_end_is_no_proof_of_who_one_is() {
+    let auth = auth();
+    let token = |typ: Option<&str>| {
+        let header = Header { typ: typ.map(str::to_owned), ..Header::new(Algorithm::HS256) };
+        sign(&header, &json!({ "sub": "alice", "exp": NOW + 60 }), SECRET)
+    };
+    for typ in [None, Some("JWT"), Some("jwt"), Some("at+jwt"), Some("application/at+JWT")] {
+        assert!(auth.verify(&token(typ)).await.is_ok(), "{typ:?}");
     }
-    assert_eq!(fetches(&server).await, 0);
-
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(31)).await;
-    tokio::time::resume();
-    assert!(auth.verify(&new.token(Some("new"))).await.is_ok());
-    assert_eq!(fetches(&server).await, 1);
+    for typ in ["", "logout+jwt", "secevent+jwt", "dpop+jwt", "JWE", "JWT ", "none"] {
+        refused(&auth, &token(Some(typ))).await;
+    }
 }
 
 #[tokio::test]
-async fn keys_serve_on_while_their_address_does_not_answer() {
-    let (server, key) = (MockServer::start().await, Signer::es256("key"));
-    let auth = auth_with_keys_at(&server);
-    assert_eq!(auth.verify(&key.token(Some("key"))).await, Err(AuthError::Unavailable), "never answered");
-
-    publish(&server, &[key.jwk()]).await;
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(31)).await;
-    tokio::time::resume();
-    assert!(auth.verify(&key.token(Some("key"))).await.is_ok());
-
-    server.reset().await;
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(3600)).await;
-    tokio::time::resume();
-    assert!(auth.verify(&key.token(None)).await.is_ok(), "stale, and good enough");
-    assert_eq!(auth.verify(&Signer::es256("other").token(Some("other"))).await, Err(AuthError::Unavailable));
-    assert!(auth.verify(&key.token(Some("key"))).await.is_ok());
+async fn a_token_of_the_future_or_of_a_decade_is_refused() {
+    let auth = auth();
+    for claims in [
+        json!({ "sub": "a", "nbf": NOW + 3600 }),
+        json!({ "sub": "a", "iat": NOW + 31 }),
+        json!({ "sub": "a", "iat": "yesterday" }),
+        json!({ "sub": "a", "exp": NOW + 10 * 365 * 24 * 3600 }),
+        json!({ "sub": "a", "exp": i64::MAX }),
+        json!({ "sub": "a", "exp": -1 }),
+        json!({ "sub": "a", "exp": true }),
+        json!({ "sub": "a", "exp": [NOW + 60] }),
+    ] {
+        refused(&auth, &app_token(claims)).await;
+    }
+    assert!(auth.verify(&app_token(json!({ "sub": "a", "iat": NOW + 30, "nbf": NOW }))).await.is_ok());
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_key_set_gives_no_keys() {
-    let key = Signer::es256("key");
-    for body in ["<html>", "{\"keys\":[]}", "[]", &" ".repeat(300 * 1024)] {
-        let server = MockServer::start().await;
-        let answer = ResponseTemplate::new(200).set_body_string(body);
-        Mock::given(method("GET")).respond_with(answer).mount(&server).await;
-        let auth = auth_with_keys_at(&server);
-        assert_eq!(auth.verify(&key.token(Some("key"))).await, Err(AuthError::Unavailable));
+async fn who_is_nobody_or_a_guest_is_named_by_no_users_token() {
+    let auth = auth();
+    let guest = "guest_1765360800000_0123456789abcdefghijklmno0123456789abc";
+    for name in
+        ["system", "Admin", "support:7", "whatsapp:+15551230001", guest, "ali\u{200b}ce", "Zoe\u{308}"]
+    {
+        refused(&auth, &app_token(json!({ "sub": name }))).await;
+        refused(&auth, &app_token(json!({ "sub": null, "customer_id": name }))).await;
+    }
+    // Those who run the service may be called what they like, but never as a guest.
+    let admin = auth.verify(&app_token(json!({ "sub": "admin", "role": "admin" }))).await.unwrap();
+    assert_eq!((admin.identity.as_str(), admin.role), ("admin", Role::Admin));
+    refused(&auth, &app_token(json!({ "sub": guest, "role": "admin" }))).await;
+    let grants = json!({ "identity": guest });
+    refused(&auth, &sign(&twilio_header(), &with(twilio_claims(), "grants", grants), API_KEY_SECRET)).await;
+}
+
+#[tokio::test]
+async fn what_stands_twice_anywhere_is_refused() {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+    use hmac::{Hmac, KeyInit, Mac};
+    let auth = auth();
+    let exp = NOW + 60;
+    let plain = r#"{"alg":"HS256"}"#;
+    for (header, claims) in [
+        (r#"{"alg":"HS256","alg":"HS256"}"#, format!(r#"{{"sub":"alice","exp":{exp}}}"#)),
+        (r#"{"alg":"HS256","kid":"a","kid":"b"}"#, format!(r#"{{"sub":"alice","exp":{exp}}}"#)),
+        (plain, format!(r#"{{"sub":"alice","exp":1,"exp":{exp}}}"#)),
+        (plain, format!(r#"{{"sub":"alice","exp":{exp},"role":"user","role":"admin"}}"#)),
+        (plain, format!(r#"{{"iss":"a","iss":"b","sub":"alice","exp":{exp}}}"#)),
+        (plain, format!(r#"{{"sub":"alice","exp":{exp},"\u0073ub":"bob"}}"#)),
+    ] {
+        let signed = format!("{}.{}", BASE64.encode(header), BASE64.encode(claims));
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(signed.as_bytes());
+        refused(&auth, &format!("{signed}.{}", BASE64.encode(mac.finalize().into_bytes()))).await;
     }
 }

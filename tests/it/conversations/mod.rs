@@ -7,4 +7,3 @@ mod refused_events;
 mod required_mode;
 mod rest;
 mod tokens;
-mod uploads;

@@ -41,7 +41,6 @@ fn wrong_participants() -> Vec<Value> {
         json!({ "id": "a", "image": 7 }),
         json!({ "id": "a", "image": "x".repeat(2049) }),
         json!({ "id": "a", "image": text(2048) }),
-        json!({ "id": "a", "image": "data:image/svg+xml;base64,PHN2Zy8+" }),
         json!({ "id": "a", "image": "data:nonsense" }),
     ];
     let mut wrong = vec![json!(null), json!(7), json!({}), json!("alice"), json!([])];

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::refusals::{Route, scene};
-use crate::support::Rest;
 use crate::support::app::{JWT_SECRET, token_of};
+use crate::support::{Rest, TestApp};
 
 fn header_and_claims(header: &Value, claims: &Value) -> String {
     use base64::Engine as _;
@@ -77,6 +77,47 @@ async fn a_token_binds_though_none_is_needed() {
     for (method, path, body) in bobs {
         let answer = alice.ask(method, &path, body.as_ref()).await;
         assert_eq!(answer.status, 403, "{method} {path}: {}", answer.body);
+    }
+    assert_eq!(app.writes(), before);
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn nobody_is_given_a_token_for_more_than_being_themselves() {
+    use base64::Engine as _;
+    let app = TestApp::start().await;
+    let rest = app.rest();
+    for (user_id, status) in [
+        ("system", 403),
+        ("Admin", 403),
+        ("support:7", 403),
+        ("whatsapp:+15551230001", 403),
+        ("guest_1765360800000_0123456789abcdefghijklmno0123456789abc", 400),
+        ("ali\u{200b}ce", 400),
+        ("Zoe\u{308}", 400),
+        ("alice\u{202e}", 400),
+    ] {
+        rest.post("/generate-token", &json!({ "user_id": user_id })).await.refused(status);
+    }
+    let asked = json!({
+        "user_id": "alice", "identity": "bob", "role": "admin", "roles": ["admin"], "ttl": 86_400, "expires_in": 86_400,
+        "grants": { "identity": "bob", "video": {}, "voice": {} }, "service_sid": "IS00000000000000000000000000000009",
+    });
+    let minted = rest.post("/generate-token", &asked).await;
+    let claims = minted.body["token"].as_str().unwrap().split('.').nth(1).unwrap();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    let names: Vec<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["exp", "grants", "iss", "jti", "nbf", "sub"], "{claims}");
+    let chat = json!({ "service_sid": app.mock.service_sid() });
+    assert_eq!(claims["grants"], json!({ "identity": "alice", "chat": chat }));
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["nbf"].as_i64().unwrap(), 3600);
+
+    let conversation = app.conversation(&["alice", "bob"]).await;
+    let before = app.writes();
+    for author in ["system", "ADMIN", "whatsapp:+15551230001"] {
+        let forged = json!({ "author": author, "body": "your account is locked" });
+        rest.post(&format!("/{conversation}/send-message"), &forged).await.refused(403);
     }
     assert_eq!(app.writes(), before);
     app.finish([]).await;

@@ -122,3 +122,25 @@ async fn what_a_block_needs() {
     alice.delete("/users/nobody/block").await.ok();
     app.finish([]).await;
 }
+
+#[tokio::test]
+async fn nobody_is_drawn_into_a_conversation_of_another_dialect() {
+    let app = TestApp::required().await;
+    meet(&app, &["alice", "bob", "carol"]).await;
+    Messaging::of(&app, "alice").post("/users/bob/block", &json!({})).await.ok();
+    for (me, other) in [("alice", "bob"), ("bob", "alice")] {
+        let rest = app.rest_as(me);
+        let with_carol = app.conversation(&[me, "carol"]).await;
+        let before = app.writes();
+        rest.post("/create", &json!({ "participants": [me, other] })).await.refused(403);
+        rest.post("/create", &json!({ "participants": [me, "carol", other] })).await.refused(403);
+        rest.post(&format!("/{with_carol}/add-chat-participant"), &json!({ "identity": other }))
+            .await
+            .refused(403);
+        assert_eq!(app.writes(), before);
+        // Somebody whom nothing stands against may bring them together.
+        let add = json!({ "identity": other });
+        app.rest_as("carol").post(&format!("/{with_carol}/add-chat-participant"), &add).await.ok();
+    }
+    app.finish([]).await;
+}

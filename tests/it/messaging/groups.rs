@@ -166,3 +166,37 @@ async fn everybody_hears_of_a_new_group_on_every_socket() {
     sockets.push(bystander);
     app.finish(sockets).await;
 }
+
+#[tokio::test]
+async fn the_rules_of_a_group_hold_in_every_dialect() {
+    let app = TestApp::required().await;
+    meet(&app, &["alice", "bob", "carol", "dave"]).await;
+    let id = Messaging::of(&app, "alice").group(&["bob", "carol"]).await;
+    let (alice, bob) = (app.rest_as("alice"), app.rest_as("bob"));
+    let before = app.writes();
+    bob.post(&format!("/{id}/add-chat-participant"), &json!({ "identity": "dave" })).await.refused(403);
+    bob.post(&format!("/{id}/add-sms-participant"), &json!({ "phone_number": "+15551230001" }))
+        .await
+        .refused(403);
+    bob.delete(&format!("/{id}/participants/alice")).await.refused(403);
+    bob.delete(&format!("/{id}/participants/carol")).await.refused(403);
+    bob.delete(&format!("/{id}")).await.refused(403);
+    assert_eq!(app.writes(), before);
+    // Whoever is in already is in, whoever asks.
+    bob.post(&format!("/{id}/add-chat-participant"), &json!({ "identity": "carol" })).await.ok();
+
+    alice.post(&format!("/{id}/add-chat-participant"), &json!({ "identity": "dave" })).await.ok();
+    alice.delete(&format!("/{id}/participants/carol")).await.ok();
+    // The last admin goes, and there is another.
+    alice.delete(&format!("/{id}/participants/alice")).await.ok();
+    bob.delete(&format!("/{id}/participants/dave")).await.ok();
+    assert_eq!(bob.participants(&id).await, ["bob"]);
+    bob.delete(&format!("/{id}")).await.ok();
+
+    // A conversation that is no such group is its participants'.
+    let plain = app.conversation(&["alice", "bob"]).await;
+    bob.post(&format!("/{plain}/add-chat-participant"), &json!({ "identity": "carol" })).await.ok();
+    bob.delete(&format!("/{plain}/participants/alice")).await.ok();
+    bob.delete(&format!("/{plain}")).await.ok();
+    app.finish([]).await;
+}

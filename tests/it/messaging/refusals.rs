@@ -62,15 +62,7 @@ fn routes(pair: &str, group: &str) -> Vec<Route> {
             vec![
                 ("memberIds", wrong_lists()),
                 ("name", vec![json!(7), json!({}), json!(text(257))]),
-                (
-                    "avatar",
-                    vec![
-                        json!(7),
-                        json!("x".repeat(2049)),
-                        json!("data:nonsense"),
-                        json!("data:image/svg+xml;base64,PHN2Zy8+"),
-                    ],
-                ),
+                ("avatar", vec![json!(7), json!("x".repeat(2049)), json!("data:nonsense")]),
             ],
         ),
         route(

@@ -152,3 +152,47 @@ async fn groups_and_forwarding_have_suggestions_too() {
     }
     app.finish([]).await;
 }
+
+#[tokio::test]
+async fn signs_that_mean_something_to_a_database_are_only_signs() {
+    let app = TestApp::start().await;
+    for (identity, name) in
+        [("a", "100% Ann"), ("b", "under_score"), ("c", "Back\\slash"), ("d", "O'Brien; --"), ("e", "plain")]
+    {
+        crate::messaging::introduce(&app, &json!({ "sub": identity, "name": name })).await;
+    }
+    let messaging = Messaging::of(&app, "me");
+    for (q, found) in [
+        ("%25", &["a"][..]),
+        ("_", &["b"]),
+        ("under_s", &["b"]),
+        ("%5C", &["c"]),
+        ("%27", &["d"]),
+        ("%27%3B%20DROP%20TABLE%20people%3B%20--", &[]),
+        ("p%25n", &[]),
+        ("p_ain", &[]),
+        (".*", &[]),
+    ] {
+        let page = messaging.get(&format!("/users/suggestions?q={q}")).await.ok();
+        let ids: Vec<_> =
+            page["suggestions"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
+        assert_eq!(ids, *found, "{q}");
+    }
+    for query in [
+        "sort=nickname;DROP%20TABLE%20people",
+        "sort=1",
+        "sort=(SELECT%201)",
+        "sort=identity",
+        "order=asc,%201",
+        "order=desc--",
+        "limit=1;",
+        "limit=1%20UNION%20SELECT%201",
+        "page=1e9",
+        "page=-1",
+    ] {
+        messaging.get(&format!("/users/suggestions?{query}")).await.refused("VALIDATION_ERROR");
+    }
+    let beyond = messaging.get("/users/suggestions?page=4294967295&limit=100").await.ok();
+    assert_eq!(beyond["suggestions"], json!([]));
+    app.finish([]).await;
+}
