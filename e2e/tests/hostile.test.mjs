@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { connect as dial } from "node:net";
 import WebSocket from "ws";
 import { Client, TRANSPORTS } from "../support/client.mjs";
 import { stage } from "../support/stage.mjs";
-import { within } from "../support/waiting.mjs";
+import { until, within } from "../support/waiting.mjs";
 
 const scene = stage();
 const FRAME_BYTES = 64 * 1024;
@@ -127,4 +128,94 @@ scene("a reader that stopped reading is cut off and the others hear everything",
   }
   slow._socket.resume();
   await within(30_000, "the slow reader to be cut off", closed);
+});
+
+/** Memory of the service, in MB. */
+const memory = (world) => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${world.service.pid}/status`, "utf8"))[1]) / 1024;
+
+/** Does `what` with every item, so many at a time. */
+async function atATime(width, items, what) {
+  const left = [...items];
+  const lane = async () => {
+    while (left.length > 0) await what(left.pop());
+  };
+  await Promise.all(Array.from({ length: width }, lane));
+}
+
+scene("frames far over 64 KiB are not kept, not even for a moment", async (cast) => {
+  const { stillTalk } = await bystanders(cast);
+  const address = cast.world.url.replace("http", "ws");
+  const before = memory(cast.world);
+  const huge = "x".repeat(15 * 1024 * 1024);
+  let most = before;
+  for (const path of ["/socket.io/?EIO=4&transport=websocket", "/ws/chat/nowhere/"]) {
+    await atATime(4, Array.from({ length: 20 }), async () => {
+      const socket = new WebSocket(`${address}${path}`);
+      socket.on("error", () => {});
+      await once(socket, "open");
+      socket.send(huge);
+      await within(SOON_MS, "the end of a connection that sent 15 MiB", once(socket, "close"));
+      most = Math.max(most, memory(cast.world));
+    });
+  }
+  assert.ok(most - before < 20, `${before} MB before, ${most} MB at most`);
+  await stillTalk();
+});
+
+scene("handshakes that lead nowhere take little memory, and not for long", async (cast) => {
+  const { stillTalk } = await bystanders(cast);
+  const at = `${cast.world.url}/socket.io/?EIO=4&transport=polling`;
+  const before = memory(cast.world);
+  const round = async () => {
+    let sid;
+    await atATime(32, Array.from({ length: 5_000 }), async () => {
+      const answer = await fetch(at);
+      sid = JSON.parse((await answer.text()).slice(1)).sid;
+    });
+    return sid;
+  };
+  const last = await round();
+  const full = memory(cast.world);
+  assert.ok(full - before < 60, `${before} MB before, ${full} MB with 5,000 handshakes`);
+  await until("a session that never began to be forgotten", async () => (await fetch(`${at}&sid=${last}`)).status === 400, 30_000);
+  await round();
+  const again = memory(cast.world);
+  assert.ok(again - full < 15, `${full} MB after the first 5,000, ${again} MB after the next`);
+  await stillTalk();
+});
+
+scene("2,000 clients that come at once are all in their rooms within 15 s", async (cast) => {
+  const rooms = Array.from({ length: 100 }, (_, room) => cast.people(...[0, 1, 2, 3].map((n) => `p${room}-${n}`)));
+  const clients = [];
+  await atATime(8, rooms, async (people) => {
+    const conversationSid = await cast.api.create(...people);
+    for (const person of people) {
+      for (let tab = 0; tab < 5; tab += 1) clients.push({ conversationSid, identity: person });
+    }
+  });
+  const address = `${cast.world.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`;
+  const sockets = [];
+  const enter = ({ conversationSid, identity }) =>
+    new Promise((resolve, reject) => {
+      const socket = new WebSocket(address);
+      sockets.push(socket);
+      socket.on("error", reject);
+      socket.on("message", (data) => {
+        const packet = String(data);
+        if (packet.startsWith("0")) socket.send("40");
+        if (packet === "2") socket.send("3");
+        if (packet.startsWith("40")) {
+          socket.send(`42${JSON.stringify(["user_connect", { userId: identity, identity }])}`);
+          socket.send(`42${JSON.stringify(["join_conversation", { conversationSid, identity }])}`);
+        }
+        if (packet.startsWith('42["joined_conversation"')) {
+          JSON.parse(packet.slice(2))[1].success ? resolve() : reject(new Error(packet));
+        }
+      });
+    });
+  try {
+    await within(15_000, "2,000 clients to be in their rooms", Promise.all(clients.map(enter)));
+  } finally {
+    for (const socket of sockets) socket.terminate();
+  }
 });

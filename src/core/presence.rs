@@ -10,12 +10,17 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use dashmap::DashMap;
+use tokio::sync::Semaphore;
 
 use super::{ConversationSid, Core, Event, Status};
 use crate::auth::Identity;
 
 /// How long somebody whose last socket dropped still counts as online.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// Of how many people at once it is asked who knows them: after a restart everybody comes at once, and the database has
+/// other things to do.
+const ANNOUNCED_AT_ONCE: usize = 4;
 
 /// One socket, as presence counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +42,16 @@ pub struct OnlineUser {
 pub(super) struct Presence {
     people: DashMap<Identity, Person>,
     rooms: DashMap<ConversationSid, HashMap<Identity, RoomMember>>,
+    announcing: Announcing,
+}
+
+/// Lets announcements through in the order they came.
+struct Announcing(Semaphore);
+
+impl Default for Announcing {
+    fn default() -> Self {
+        Self(Semaphore::new(ANNOUNCED_AT_ONCE))
+    }
 }
 
 struct Person {
@@ -74,6 +89,17 @@ impl Presence {
     /// Whether a socket of theirs is connected here, or was a moment ago.
     pub(super) fn is_online(&self, identity: &str) -> bool {
         Identity::try_from(identity).is_ok_and(|identity| self.people.contains_key(&identity))
+    }
+
+    /// Whether a socket of theirs is in the room of `conversation`.
+    pub(super) fn is_in_room(&self, conversation: ConversationSid, identity: &Identity) -> bool {
+        self.rooms.get(&conversation).is_some_and(|room| room.contains_key(identity))
+    }
+
+    /// The conversations in whose room somebody is, and since when.
+    pub(super) fn open_rooms(&self) -> HashMap<ConversationSid, DateTime<Utc>> {
+        let since = |room: &HashMap<Identity, RoomMember>| room.values().map(|member| member.since).min();
+        self.rooms.iter().filter_map(|room| Some((*room.key(), since(room.value())?))).collect()
     }
 
     /// Everybody who is here.
@@ -173,6 +199,7 @@ impl Core {
     fn announce(&self, status: Status) {
         let core = self.clone();
         tokio::spawn(async move {
+            let Ok(_in_turn) = core.presence.announcing.0.acquire().await else { return };
             match core.known_to(&status.identity).await {
                 Ok(known_to) if known_to.is_empty() => {}
                 Ok(known_to) => core.publish(&Event::PersonStatusChanged { status, known_to }),

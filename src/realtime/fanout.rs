@@ -7,6 +7,8 @@ use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 
+use super::session::SIGNED_OUT;
+use super::websocket::UNAUTHENTICATED;
 use super::{Audience, Hub, Outgoing, Session, Telling, Transport};
 use crate::auth::Identity;
 use crate::core::{ConversationSid, Event, SocketId};
@@ -125,6 +127,15 @@ impl Sockets {
         sessions.map(|sessions| over(&sessions, transport)).unwrap_or_default()
     }
 
+    /// The sockets that a token of `identity` opened, also those of an admin who is there as somebody else.
+    fn signed_in_as(&self, identity: &Identity) -> Vec<Session> {
+        let bound = self.by_person.get(identity).map(|sessions| sessions.clone()).unwrap_or_default();
+        let ids: Vec<_> = bound.iter().map(Session::id).collect();
+        let admins = self.admins.read();
+        let elsewhere = admins.iter().filter(|admin| !ids.contains(&admin.id())).cloned();
+        bound.into_iter().chain(elsewhere).filter(|session| session.is_of(identity)).collect()
+    }
+
     fn of_admins(&self, transport: Transport) -> Vec<Session> {
         over(&self.admins.read(), transport)
     }
@@ -214,6 +225,7 @@ fn evict(hub: &Arc<Hub>, event: &Event) {
         | Event::StatusChanged { .. }
         | Event::PersonStatusChanged { .. }
         | Event::Support(_) => return,
+        Event::SignedOut { identity } => return sign_out(hub, identity),
     };
     for protocol in hub.protocols {
         let room = RoomKey { protocol: protocol.name, conversation };
@@ -229,4 +241,14 @@ fn evict(hub: &Arc<Hub>, event: &Event) {
             });
         }
     }
+}
+
+/// Closes the sockets of whoever was signed out. Aside, for the same reason.
+fn sign_out(hub: &Arc<Hub>, identity: &Identity) {
+    let sessions = hub.sockets.signed_in_as(identity);
+    tokio::spawn(async move {
+        for session in sessions {
+            session.close(UNAUTHENTICATED, SIGNED_OUT);
+        }
+    });
 }

@@ -95,8 +95,7 @@ fn whole(work: Work) -> Work {
         .catch_unwind()
         .map(|outcome| {
             if outcome.is_err() {
-                metrics::counter!("switchboard_panics_total").increment(1);
-                tracing::error!("a socket's event panicked");
+                super::panicked();
             }
         })
         .boxed()

@@ -3,6 +3,7 @@
 //! A dialect hands over a [`Protocol`]: the events it listens to, what to do about each, and what of the world's events it
 //! shows in which shape. The rest is here:
 //!
+//! - `admission.rs`: who gets in, and how much each may ask for
 //! - `socketio.rs`: Socket.IO connections, both transports
 //! - `websocket.rs`: raw WebSocket connections
 //! - `session.rs`: one socket, who is behind it, and what it has entered
@@ -11,7 +12,9 @@
 //!
 //! What typing, presence or a message *is* belongs to `core`.
 
+mod admission;
 mod fanout;
+mod fuzzing;
 mod lanes;
 mod session;
 mod socketio;
@@ -34,7 +37,7 @@ use crate::clock::Clock;
 use crate::core::{ConversationSid, Core, Error, Event, MediaLinks};
 
 pub use session::Session;
-pub use socketio::{Closing, FRAME_BYTES, Kill, UpgradedBy, layer};
+pub use socketio::{Closing, Entrance, FRAME_BYTES, Kill, layer};
 pub use websocket::{NotAWebSocket, RawProtocol, UNAUTHENTICATED, Unknown, WebSockets};
 
 /// How one dialect speaks over sockets.
@@ -45,6 +48,9 @@ pub struct Protocol {
     pub transport: Transport,
     /// The events clients may send.
     pub listens: &'static [&'static str],
+    /// Those of them that enter a room or begin a conversation: they have a limit of their own, since each may cost calls to
+    /// Twilio.
+    pub joins: &'static [&'static str],
     /// The events clients may get.
     pub emits: &'static [&'static str],
     /// Rules of its own for who is let in, if it has any; else a token is taken, and none where none is needed. Of protocols
@@ -52,8 +58,8 @@ pub struct Protocol {
     pub welcome: Option<Welcome>,
     /// Answers one event of a client. Called in the order of arrival; it must not block.
     pub on_event: fn(&Session, Incoming) -> Handling,
-    /// Answers an event for which there is no room: too many of this socket are waiting.
-    pub on_overload: fn(&Session, Incoming),
+    /// Answers an event that is refused before it is looked at: too many came, or too many are waiting.
+    pub on_refused: fn(&Session, Incoming, Error),
     /// Whether somebody hears of the event who is not in its conversation's room. Most events are for rooms, and most rooms
     /// are empty: then nothing is written at all.
     pub beyond_rooms: fn(&Event) -> bool,
@@ -241,6 +247,12 @@ impl Outgoing {
     }
 }
 
+/// What a panic that was caught leaves to be done: it took down one event, and nothing else.
+fn panicked() {
+    metrics::counter!("switchboard_panics_total").increment(1);
+    tracing::error!("a socket's event panicked");
+}
+
 /// What all sockets share.
 pub(crate) struct Hub {
     core: Core,
@@ -249,6 +261,7 @@ pub(crate) struct Hub {
     protocols: &'static [&'static Protocol],
     rooms: fanout::Rooms,
     sockets: fanout::Sockets,
+    gate: admission::Gate,
     kills: socketio::Kills,
     /// What sockets asked for and is still being done.
     tasks: TaskTracker,
@@ -261,6 +274,7 @@ pub(crate) struct Hub {
 impl Hub {
     fn new(core: Core, auth: Auth, clock: Clock, protocols: &'static [&'static Protocol]) -> Arc<Self> {
         let hub = Arc::new(Self {
+            gate: admission::Gate::new(core.limits().clone()),
             core,
             auth,
             clock,

@@ -3,6 +3,7 @@
 //! A session that cannot keep up is cut off, never silently skipped: its connection is closed, so that the client's own
 //! library reconnects and catches up.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,19 +17,22 @@ use socketioxide::SocketError;
 use socketioxide::extract::SocketRef;
 use tokio::task::AbortHandle;
 
+use super::admission::{Excess, Place};
 use super::fanout::{Member, RoomKey};
 use super::lanes::{Lane, Lanes, Work};
 use super::websocket::{Frame, Pipe, UNAUTHENTICATED, frame_of};
-use super::{Handling, Hub, Incoming, Outgoing, Protocol, Transport};
+use super::{Handling, Hub, Incoming, Outgoing, Protocol, Transport, panicked};
 use crate::auth::{AuthError, AuthMode, Caller, Identity, Verified};
 use crate::core::{ConversationSid, Core, Error, SocketId};
+use crate::limits::Seat;
 
-/// Rooms one socket may be in.
-const ROOMS_AT_MOST: usize = 100;
 /// How long a socket may stay without a token where one is needed.
 const TOKEN_WITHIN: Duration = Duration::from_secs(10);
 /// How long before its token expires a socket is told.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(60);
+
+/// What a socket is told whose person was signed out.
+pub(super) const SIGNED_OUT: &str = "signed out";
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -51,6 +55,7 @@ pub(super) struct State {
     pub(super) id: SocketId,
     pub(super) hub: Arc<Hub>,
     pub(super) lanes: Arc<Lanes>,
+    pub(super) place: Arc<Place>,
     who: Mutex<Who>,
     entered: Mutex<Entered>,
     pub(super) transport: Transport,
@@ -62,8 +67,14 @@ struct Who {
     caller: Caller,
     /// The person presence counts this socket for.
     bound: Option<Identity>,
+    /// One of the sockets that this person may have.
+    seat: Option<(Identity, Seat<Identity>)>,
+    /// When what proves who the caller is no longer does; `None`: it was not a token.
+    holds_until: Option<DateTime<Utc>>,
     /// Ends the connection when the token does, or when none came.
     deadline: Option<AbortHandle>,
+    /// Whether the connection was told to go: what it asked for before and is still waiting is nobody's.
+    parted: bool,
 }
 
 #[derive(Default)]
@@ -74,12 +85,14 @@ struct Entered {
 }
 
 impl State {
-    pub(super) fn new(hub: Arc<Hub>, caller: Caller, transport: Transport) -> Self {
+    pub(super) fn new(hub: Arc<Hub>, caller: Caller, transport: Transport, place: Arc<Place>) -> Self {
+        let who = Who { caller, bound: None, seat: None, holds_until: None, deadline: None, parted: false };
         Self {
             id: SocketId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
             hub,
             lanes: Arc::default(),
-            who: Mutex::new(Who { caller, bound: None, deadline: None }),
+            place,
+            who: Mutex::new(who),
             entered: Mutex::default(),
             transport,
             opened_at: Box::default(),
@@ -91,6 +104,27 @@ impl State {
     pub(super) fn opened_at(mut self, address: Box<str>) -> Self {
         self.opened_at = address;
         self
+    }
+
+    /// Takes one of the sockets that whoever is known to be behind it may have.
+    ///
+    /// # Errors
+    /// [`Error::LimitReached`]: there is none left.
+    pub(super) fn sit_down(&self) -> Result<(), Error> {
+        let known = self.who.lock().caller.identity().cloned();
+        known.map_or(Ok(()), |known| self.sit_down_as(&known))
+    }
+
+    /// Takes one of the sockets that `identity` may have, in place of the one it was.
+    fn sit_down_as(&self, identity: &Identity) -> Result<(), Error> {
+        let mut who = self.who.lock();
+        if who.seat.as_ref().is_some_and(|(of, _)| of == identity) {
+            return Ok(());
+        }
+        let seat = self.hub.core.limits().sockets_per_identity.take(identity.clone());
+        let seat = seat.ok_or(Error::LimitReached("this person is connected as often as they can be"))?;
+        who.seat = Some((identity.clone(), seat));
+        Ok(())
     }
 
     /// Whether the socket must not hear anything more.
@@ -115,9 +149,16 @@ impl Session {
     /// Who is behind the socket, as far as is proven.
     ///
     /// # Errors
-    /// [`AuthError::Missing`] where a token is needed and none has come yet.
+    /// [`AuthError::Missing`] where a token is needed and none has come yet; [`AuthError::Invalid`] once it has expired, or
+    /// the connection was told to go.
     pub fn caller(&self) -> Result<Caller, AuthError> {
-        let caller = self.state.who.lock().caller.clone();
+        let caller = {
+            let who = self.state.who.lock();
+            if who.parted || who.holds_until.is_some_and(|until| until <= self.now()) {
+                return Err(AuthError::Invalid);
+            }
+            who.caller.clone()
+        };
         let nobody = caller.is_anonymous() && self.state.hub.auth.mode() == AuthMode::Required;
         if nobody { Err(AuthError::Missing) } else { Ok(caller) }
     }
@@ -132,21 +173,38 @@ impl Session {
         }
     }
 
-    /// Takes a token that the client presents; from now on the socket is its holder's.
+    /// Takes a token that the client presents; from now on the socket is its holder's, who must be allowed to act as all
+    /// that are `claimed`.
     ///
     /// # Errors
-    /// [`AuthError`]; the socket stays whose it was.
-    pub async fn authenticate(&self, token: &str) -> Result<(), AuthError> {
-        let verified = self.state.hub.auth.verify(token).await?;
+    /// [`Error::Auth`], [`Error::TooManyRequests`] after too many that did not hold, [`Error::LimitReached`] when its holder
+    /// has too many sockets; the socket stays whose it was.
+    pub async fn authenticate(&self, token: &str, claimed: [Option<&Identity>; 2]) -> Result<(), Error> {
+        self.state.place.may_show_token()?;
+        let verified = self.state.hub.auth.verify(token).await;
+        self.state.place.note_token(&verified);
+        let verified = verified?;
+        let holder = Caller::from(&verified);
+        for claimed in claimed {
+            holder.acting_as(claimed)?;
+        }
+        if !holder.is_admin() {
+            self.state.sit_down_as(&verified.identity)?;
+        }
         self.core().meet(&verified).await;
         self.set_caller(&verified);
+        self.close_if_signed_out(&verified);
         Ok(())
     }
 
     /// From now on the socket is that guest's, and what it entered as another it leaves.
-    pub fn become_guest(&self, guest: &Identity) {
+    ///
+    /// # Errors
+    /// As [`Session::bind`]; the socket stays whose it was.
+    pub fn become_guest(&self, guest: &Identity) -> Result<(), Error> {
+        self.state.sit_down_as(guest)?;
         self.state.who.lock().caller = Caller::Guest(guest.clone());
-        self.bind(guest, None);
+        self.bind(guest, None)
     }
 
     fn set_caller(&self, verified: &Verified) {
@@ -167,13 +225,34 @@ impl Session {
         }
         let known = self.state.who.lock().caller.identity().cloned();
         if let (Some(known), None) = (known, self.bound()) {
-            self.bind(&known, None);
+            // It has its seat: see `State::sit_down`.
+            let _ = self.bind(&known, None);
         }
         self.list_admin();
+        if let Some(verified) = verified {
+            self.close_if_signed_out(verified);
+        }
+    }
+
+    /// Closes a socket whose holder was signed out after their token was verified, but before the socket was counted for
+    /// them: the event about it did not find it.
+    fn close_if_signed_out(&self, verified: &Verified) {
+        if !self.state.hub.auth.still_holds(verified) {
+            self.close(UNAUTHENTICATED, SIGNED_OUT);
+        }
+    }
+
+    /// Whether a token of `identity` opened the socket, or, where nobody needs one, nothing did.
+    pub(super) fn is_of(&self, identity: &Identity) -> bool {
+        match &self.state.who.lock().caller {
+            Caller::Known { identity: own, .. } | Caller::Guest(own) => own == identity,
+            Caller::Anonymous | Caller::Service => true,
+        }
     }
 
     /// Ends the connection when its token expires.
     fn end_at(&self, expires_at: DateTime<Utc>) {
+        self.state.who.lock().holds_until = Some(expires_at);
         let left = expires_at.signed_duration_since(self.now()).to_std().unwrap_or_default();
         let session = self.clone();
         self.set_deadline(async move {
@@ -211,12 +290,16 @@ impl Session {
 
     /// Counts the socket for `identity`, whom the app calls `user_id`. A second call re-binds it, and what it entered as
     /// somebody else it leaves.
-    pub fn bind(&self, identity: &Identity, user_id: Option<Arc<str>>) {
+    ///
+    /// # Errors
+    /// [`Error::LimitReached`] when that person has too many sockets; nothing has changed then.
+    pub fn bind(&self, identity: &Identity, user_id: Option<Arc<str>>) -> Result<(), Error> {
         let before = {
             let entered = self.state.entered.lock();
             if entered.gone {
-                return;
+                return Ok(());
             }
+            self.state.sit_down_as(identity)?;
             self.core().socket_connected(identity, user_id);
             let before = self.state.who.lock().bound.replace(identity.clone());
             if before.as_ref() != Some(identity) {
@@ -232,6 +315,7 @@ impl Session {
             }
             self.core().socket_disconnected(&before);
         }
+        Ok(())
     }
 
     /// The person the socket is counted for.
@@ -253,7 +337,7 @@ impl Session {
         catching_up: bool,
     ) -> Result<(), Error> {
         if self.bound().is_none() {
-            self.bind(identity, None);
+            self.bind(identity, None)?;
         }
         self.enter_as(RoomKey { protocol, conversation }, Some(identity), catching_up)
     }
@@ -271,7 +355,7 @@ impl Session {
         if entered.gone {
             return Ok(());
         }
-        let full = entered.rooms.len() >= ROOMS_AT_MOST;
+        let full = entered.rooms.len() >= self.core().limits().rooms;
         let member = || Member::new(self.clone(), identity.cloned(), catching_up);
         match entered.rooms.iter_mut().find(|(room, _)| *room == key) {
             Some((_, already)) if already.as_ref() == identity => return Ok(()),
@@ -367,10 +451,11 @@ impl Session {
     pub(super) fn end(&self) {
         self.state.entered.lock().gone = true;
         self.leave_where(|_, _| true);
-        let (bound, deadline) = {
+        let (bound, deadline, seat) = {
             let mut who = self.state.who.lock();
-            (who.bound.take(), who.deadline.take())
+            (who.bound.take(), who.deadline.take(), who.seat.take())
         };
+        drop(seat);
         if let Some(deadline) = deadline {
             deadline.abort();
         }
@@ -402,12 +487,41 @@ impl Session {
         if let Some(identity) = self.bound() {
             self.core().heard_of(&identity);
         }
-        if self.state.lanes.full() {
-            return (protocol.on_overload)(self, incoming);
+        if let Err(excess) = self.may_ask_for(protocol, incoming.event) {
+            return self.refuse(protocol, incoming, excess);
         }
-        match (protocol.on_event)(self, incoming) {
-            Handling::Done => {}
-            Handling::InTurn(lane, work) => self.in_turn(lane, work),
+        // On the task that reads: a panic there would leave a socket that nobody hears.
+        match catch_unwind(AssertUnwindSafe(|| (protocol.on_event)(self, incoming))) {
+            Ok(Handling::Done) => {}
+            Ok(Handling::InTurn(lane, work)) => self.in_turn(lane, work),
+            Err(_) => panicked(),
+        }
+    }
+
+    fn may_ask_for(&self, protocol: &'static Protocol, event: &'static str) -> Result<(), Excess> {
+        let place = &self.state.place;
+        place.event()?;
+        if protocol.joins.contains(&event) {
+            place.join()?;
+        }
+        if self.state.lanes.full() {
+            return Err(place.refused(Error::TooManyRequests { retry_after: None }));
+        }
+        Ok(())
+    }
+
+    /// Has `protocol` refuse what is too much.
+    pub(super) fn refuse(&self, protocol: &'static Protocol, incoming: Incoming, excess: Excess) {
+        match excess {
+            Excess::Refuse(error) => (protocol.on_refused)(self, incoming, error),
+            Excess::CutOff => self.cut("it asks for too much"),
+        }
+    }
+
+    /// Takes note of something that no protocol knows; it is answered by nobody.
+    pub(super) fn ignore(&self) {
+        if let Err(Excess::CutOff) = self.state.place.event() {
+            self.cut("it asks for too much");
         }
     }
 
@@ -474,6 +588,7 @@ impl Session {
     /// Ends the connection for good, after what was sent: a raw WebSocket with `code`, Socket.IO by leaving the namespace,
     /// after which its client does not reconnect by itself.
     pub fn close(&self, code: u16, reason: &'static str) {
+        self.state.who.lock().parted = true;
         match &self.link {
             Link::SocketIo(socket) => {
                 if socket.clone().disconnect().is_err() {

@@ -12,21 +12,23 @@ use axum::http::{HeaderName, HeaderValue, Uri, header};
 use moka::sync::Cache;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use socketioxide::SocketIo;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::handler::{ConnectHandler as _, FromMessageParts as _, MessageHandler};
 use socketioxide::layer::SocketIoLayer;
 use socketioxide::socket::Socket;
+use socketioxide::{SocketIo, TransportType};
 use socketioxide_core::Value;
 use tokio::time::timeout;
 
+use super::admission::{Excess, Place};
 use super::session::{Link, Session, State};
 use super::websocket::WebSockets;
 use super::{Handshake, Hub, Incoming, Protocol, Transport};
 use crate::auth::{Auth, AuthError, Caller, Verified, token_from};
 use crate::clock::Clock;
 use crate::core::{Core, Error};
+use crate::limits::{ClientAddress, Network};
 
 /// Bytes of one frame or polling payload that a client may send.
 pub const FRAME_BYTES: usize = 64 * 1024;
@@ -82,9 +84,13 @@ impl Default for Kills {
 }
 
 impl Kills {
-    /// Cuts the connection of `socket`. One that polls is not there to be cut: it is not heard any more, and the engine
-    /// drops it when it does not answer.
+    /// Cuts the connection of `socket`. One that polls has none: whatever carried its last request may carry somebody
+    /// else's next one. It is told to go, and where it does not read even that, the engine drops it once it does not answer.
     pub(super) fn kill(&self, socket: &SocketRef) {
+        if socket.transport_type() == TransportType::Polling {
+            let _ = socket.clone().disconnect();
+            return;
+        }
         let upgraded = self.upgrades.get(&socket.id.to_string());
         if let Some(kill) = upgraded.or_else(|| socket.req_parts().extensions.get::<Kill>().cloned()) {
             kill.kill();
@@ -92,16 +98,38 @@ impl Kills {
     }
 }
 
-/// Notes which connection a WebSocket upgrade of a polling socket arrives on.
+/// What every request passes first that may become a socket.
 #[derive(Clone)]
-pub struct UpgradedBy(Arc<Hub>);
+pub struct Entrance(Arc<Hub>);
 
-impl UpgradedBy {
-    /// To be called with every Socket.IO request, before the Socket.IO layer sees it. Copies what the engine keeps of the
-    /// request for the life of the socket, so that the connection's read buffer (8 KiB) is not kept with it.
-    pub fn prepare(&self, mut request: Request, kill: Kill) -> Request {
-        if let Some(sid) = upgrade_of(request.uri()) {
-            self.0.kills.upgrades.insert(sid, kill.clone());
+impl Entrance {
+    /// Makes `request`, which asks for a raw WebSocket, ready for [`WebSockets::open`].
+    ///
+    /// # Errors
+    /// [`Error::TooManyRequests`] when too many sockets are opened from where it comes, [`Error::Throttled`] when from
+    /// everywhere.
+    pub async fn websocket(&self, mut request: Request, kill: Kill) -> Result<Request, Error> {
+        let place = self.place(network_of(&request)).await?;
+        request.extensions_mut().insert(place);
+        request.extensions_mut().insert(kill);
+        Ok(request)
+    }
+
+    /// Makes `request`, which is Socket.IO's, ready for the Socket.IO layer: notes which connection an upgrade of a polling
+    /// socket arrives on, and copies what the engine keeps of the request for the life of the socket, so that the connection's
+    /// read buffer (8 KiB) is not kept with it.
+    ///
+    /// # Errors
+    /// As [`Entrance::websocket`].
+    pub async fn socketio(&self, mut request: Request, kill: Kill) -> Result<Request, Error> {
+        match (parameter(request.uri(), "sid="), parameter(request.uri(), "transport=")) {
+            (Some(sid), Some("websocket")) => self.0.kills.upgrades.insert(sid.to_owned(), kill.clone()),
+            (Some(_), _) => {}
+            // The engine keeps the request as long as the socket, and its place with it.
+            (None, _) => {
+                let place = self.place(network_of(&request)).await?;
+                request.extensions_mut().insert(place);
+            }
         }
         let headers = KEPT_HEADERS.iter().filter_map(|name| {
             let value = HeaderValue::from_bytes(request.headers().get(name)?.as_bytes()).ok()?;
@@ -112,22 +140,22 @@ impl UpgradedBy {
             *request.uri_mut() = copy;
         }
         request.extensions_mut().insert(kill);
-        request
+        Ok(request)
+    }
+
+    async fn place(&self, from: Option<Network>) -> Result<Arc<Place>, Error> {
+        self.0.gate.pass(from).await.map(Arc::new)
     }
 }
 
-/// The engine's id of the socket that a WebSocket request wants to carry on.
-fn upgrade_of(uri: &Uri) -> Option<String> {
-    let mut sid = None;
-    let mut websocket = false;
-    for (key, value) in form_urlencoded::parse(uri.query()?.as_bytes()) {
-        match &*key {
-            "sid" => sid = Some(value.into_owned()),
-            "transport" => websocket = value == "websocket",
-            _ => {}
-        }
-    }
-    sid.filter(|_| websocket)
+fn network_of(request: &Request) -> Option<Network> {
+    request.extensions().get::<ClientAddress>().map(|address| address.network())
+}
+
+/// A parameter of a Socket.IO request as the engine reads it, which knows no other spelling: whatever it takes for a new
+/// socket must be taken for one here.
+fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
+    uri.query()?.split('&').find_map(|parameter| parameter.strip_prefix(name))
 }
 
 /// Closes all sockets at the end; clients see `transport close` and come back by themselves.
@@ -152,13 +180,14 @@ impl Closing {
     }
 }
 
-/// The Socket.IO layer that speaks `protocols`, and the way to open those that are raw.
+/// The Socket.IO layer that speaks `protocols`, the way in, the way out, and the way to open those that are raw. Every
+/// request that may become a socket passes the [`Entrance`] first.
 pub fn layer(
     core: Core,
     auth: Auth,
     clock: Clock,
     protocols: &'static [&'static Protocol],
-) -> (SocketIoLayer, UpgradedBy, Closing, WebSockets) {
+) -> (SocketIoLayer, Entrance, Closing, WebSockets) {
     let hub = Hub::new(core, auth, clock, protocols);
     let (layer, io) = SocketIo::builder()
         .max_payload(FRAME_BYTES as u64)
@@ -191,7 +220,7 @@ pub fn layer(
         io.ns(namespace, settle.with(admit));
     }
     let raw = WebSockets(Arc::clone(&hub));
-    (layer, UpgradedBy(Arc::clone(&hub)), Closing { io, hub }, raw)
+    (layer, Entrance(Arc::clone(&hub)), Closing { io, hub }, raw)
 }
 
 /// What a client hands over as `auth`.
@@ -217,12 +246,29 @@ async fn admit(
     auth: Result<Option<HandshakeAuth>, AuthError>,
 ) -> Result<(), Refused> {
     let parts = socket.req_parts();
+    let Some(place) = parts.extensions.get::<Arc<Place>>().cloned() else {
+        tracing::error!("a socket did not come in by the entrance");
+        return Err(Error::Internal.into());
+    };
+    // A connection may leave a namespace and come back as often as it likes.
+    place.join().map_err(|excess| match excess {
+        Excess::Refuse(error) => error,
+        Excess::CutOff => {
+            hub.kills.kill(&socket);
+            Error::TooManyRequests { retry_after: None }
+        }
+    })?;
     let header = token_from(&parts.headers, &Uri::default());
     // Something that is no token is not the same as none.
     let auth = auth.map_err(Error::from)?.unwrap_or_default();
     let token = header.or(auth.token).or_else(|| token_from(&parts.headers, &parts.uri));
     let verified = match token {
-        Some(token) => hub.auth.verify(&token).await.map(Some),
+        Some(token) => {
+            place.may_show_token()?;
+            let verified = hub.auth.verify(&token).await;
+            place.note_token(&verified);
+            verified.map(Some)
+        }
         None => Ok(None),
     };
     if let Ok(Some(verified)) = &verified {
@@ -240,7 +286,8 @@ async fn admit(
             (verified.as_ref().map_or(Caller::Anonymous, Caller::from), verified)
         }
     };
-    let state = Arc::new(State::new(hub, caller, transport));
+    let state = Arc::new(State::new(hub, caller, transport, place));
+    state.sit_down()?;
     socket.on_fallback(Inbound(Arc::clone(&state)));
     socket.extensions.insert(Admitted { state: Arc::clone(&state), verified });
     socket.on_disconnect(move |socket: SocketRef| {
@@ -283,10 +330,14 @@ impl MessageHandler<LocalAdapter, Raw> for Inbound {
         if state.is_cut() || state.hub.tasks.is_closed() {
             return;
         }
-        let Some((event, payload)) = read(&value) else { return };
-        let Some((protocol, event)) = state.hub.listener(state.transport, &event) else {
+        let known = read(&value).and_then(|(event, payload)| {
+            let (protocol, event) = state.hub.listener(state.transport, &event)?;
+            Some((protocol, event, payload))
+        });
+        let Some((protocol, event, payload)) = known else {
             tracing::debug!("an event that no dialect knows was ignored");
-            return;
+            let Ok(socket) = SocketRef::from_message_parts(&socket, &mut value, &ack_id);
+            return Session { state: Arc::clone(state), link: Link::SocketIo(socket) }.ignore();
         };
         let Ok(ack) = AckSender::from_message_parts(&socket, &mut value, &ack_id);
         let Ok(socket) = SocketRef::from_message_parts(&socket, &mut value, &ack_id);

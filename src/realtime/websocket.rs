@@ -29,10 +29,12 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
+use super::admission::Place;
 use super::session::{Link, Session, State};
 use super::socketio::{FRAME_BYTES, Kill};
 use super::{Hub, Incoming, Protocol, Transport};
-use crate::auth::{AuthError, Caller, Verified, token_from};
+use crate::auth::{Caller, Verified, token_from};
+use crate::core;
 
 /// Closes a connection whose token is missing, no good, or at its end.
 pub const UNAUTHENTICATED: u16 = 4001;
@@ -56,8 +58,9 @@ const SUBPROTOCOL: HeaderValue = HeaderValue::from_static("bearer");
 pub struct RawProtocol {
     /// The events, in and out.
     pub protocol: &'static Protocol,
-    /// Begins a connection, before anything that its client sends is looked at. `Err`: its token is no good.
-    pub on_open: fn(Session, Result<(), AuthError>) -> BoxFuture<'static, ()>,
+    /// Begins a connection, before anything that its client sends is looked at. `Err`: its token is no good, or its person
+    /// has too many.
+    pub on_open: fn(Session, Result<(), core::Error>) -> BoxFuture<'static, ()>,
     /// Answers a frame that is none of the protocol's events.
     pub on_unknown: fn(&Session, Unknown),
     /// How long a connection may be in no room.
@@ -86,7 +89,8 @@ pub struct WebSockets(pub(super) Arc<Hub>);
 
 impl WebSockets {
     /// Makes `request` a WebSocket of `raw`, opened for what `address` names. Its token is looked at now; what is wrong
-    /// with it is said once the connection stands, since a browser's script cannot read the answer to a handshake.
+    /// with it is said once the connection stands, since a browser's script cannot read the answer to a handshake. The request
+    /// has passed the [`super::Entrance`].
     ///
     /// # Errors
     /// [`NotAWebSocket`].
@@ -99,8 +103,9 @@ impl WebSockets {
         let accept = accept_key(&request).ok_or(NotAWebSocket)?;
         let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(NotAWebSocket)?;
         let kill = request.extensions_mut().remove::<Kill>().unwrap_or_else(|| Kill::new(|| {}));
+        let place = request.extensions_mut().remove::<Arc<Place>>().ok_or(NotAWebSocket)?;
         let verified = match token_from(request.headers(), request.uri()) {
-            Some(token) => self.0.auth.verify(&token).await.map(Some),
+            Some(token) => self.verify(&place, &token).await.map(Some),
             None => Ok(None),
         };
         if let Ok(Some(verified)) = &verified {
@@ -113,7 +118,7 @@ impl WebSockets {
         drop(request);
         self.0.connections.spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
-            let opened = Opened { hub, raw, address, verified };
+            let opened = Opened { hub, raw, address, place, verified };
             opened.converse(upgraded, kill).await;
         });
         let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
@@ -125,6 +130,13 @@ impl WebSockets {
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
         }
         Ok(response)
+    }
+
+    async fn verify(&self, place: &Place, token: &str) -> Result<Verified, core::Error> {
+        place.may_show_token()?;
+        let verified = self.0.auth.verify(token).await;
+        place.note_token(&verified);
+        Ok(verified?)
     }
 }
 
@@ -165,6 +177,10 @@ pub(super) enum Frame {
 pub(super) struct Full;
 
 impl Pipe {
+    pub(super) fn new(frames: mpsc::Sender<Frame>, kill: Kill) -> Self {
+        Self { frames, kill }
+    }
+
     /// Queues `frame`; one for a connection that is gone is dropped.
     pub(super) fn push(&self, frame: Frame) -> Result<(), Full> {
         match self.frames.try_send(frame) {
@@ -191,33 +207,29 @@ struct Opened {
     hub: Arc<Hub>,
     raw: &'static RawProtocol,
     address: Box<str>,
-    verified: Result<Option<Verified>, AuthError>,
+    place: Arc<Place>,
+    verified: Result<Option<Verified>, core::Error>,
 }
 
 impl Opened {
     async fn converse(self, upgraded: Upgraded, kill: Kill) {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BYTES)
-            .write_buffer_size(WRITE_BYTES)
-            .max_write_buffer_size(WRITE_BYTES + 4 * FRAME_BYTES)
-            .max_message_size(Some(FRAME_BYTES))
-            .max_frame_size(Some(FRAME_BYTES));
         // Boxed: what is used while opening must not stay part of the task.
         let stream =
-            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-        let Self { hub, raw, address, verified } = self;
+            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(limits())).await;
+        let Self { hub, raw, address, place, verified } = self;
         let (frames, waiting) = mpsc::channel(FRAMES_WAITING);
         let known = verified.as_ref().ok().and_then(Option::as_ref);
         let caller = known.map_or(Caller::Anonymous, Caller::from);
-        let state = State::new(hub, caller, Transport::WebSocket).opened_at(address);
-        let link = Link::WebSocket(Arc::new(Pipe { frames, kill }));
+        let state = State::new(hub, caller, Transport::WebSocket, place).opened_at(address);
+        let link = Link::WebSocket(Arc::new(Pipe::new(frames, kill)));
         let session = Session { state: Arc::new(state), link };
         metrics::gauge!("switchboard_sockets").increment(1.0);
         let open = Open(session);
-        if verified.is_ok() {
+        let let_in = verified.as_ref().map(drop).map_err(Clone::clone).and_then(|()| open.0.state.sit_down());
+        if let_in.is_ok() {
             open.0.settle(known);
         }
-        let opening = (raw.on_open)(open.0.clone(), verified.map(drop));
+        let opening = (raw.on_open)(open.0.clone(), let_in);
         open.0.in_turn(None, opening);
         let now = Instant::now();
         let connection = Connection {
@@ -336,24 +348,26 @@ impl Connection {
 
     /// Hands an event of the client's on.
     fn take_in(&self, session: &Session, text: &str) {
-        #[derive(Deserialize)]
-        struct Typed {
-            r#type: Option<serde_json::Value>,
-        }
         if session.is_deaf() {
             return;
         }
-        let object =
-            serde_json::from_str::<Box<RawValue>>(text).ok().filter(|json| json.get().starts_with('{'));
-        let Some(object) = object else { return (self.raw.on_unknown)(session, Unknown::NotAnObject) };
-        let name = serde_json::from_str::<Typed>(object.get()).ok().and_then(|typed| typed.r#type);
-        let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
-        match self.raw.protocol.listens.iter().find(|event| **event == name) {
-            Some(event) => {
+        match event_in(self.raw.protocol, text) {
+            Ok((event, object)) => {
                 let incoming = Incoming { event, payload: Some(object), ack: None };
                 session.take_in(self.raw.protocol, incoming);
             }
-            None => (self.raw.on_unknown)(session, Unknown::NoSuchEvent),
+            Err(unknown) => self.not_understood(session, unknown),
+        }
+    }
+
+    /// Answers what is no event: it counts as one all the same.
+    fn not_understood(&self, session: &Session, unknown: Unknown) {
+        match session.state.place.event() {
+            Ok(()) => (self.raw.on_unknown)(session, unknown),
+            Err(excess) => {
+                let nothing = Incoming { event: "", payload: None, ack: None };
+                session.refuse(self.raw.protocol, nothing, excess);
+            }
         }
     }
 
@@ -382,6 +396,33 @@ impl Connection {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// What a connection reads and writes at once, and at most.
+pub(super) fn limits() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BYTES)
+        .write_buffer_size(WRITE_BYTES)
+        .max_write_buffer_size(WRITE_BYTES + 4 * FRAME_BYTES)
+        .max_message_size(Some(FRAME_BYTES))
+        .max_frame_size(Some(FRAME_BYTES))
+}
+
+/// The event of `protocol` that a frame is, and its payload, which is all of it.
+pub(super) fn event_in(
+    protocol: &'static Protocol,
+    text: &str,
+) -> Result<(&'static str, Box<RawValue>), Unknown> {
+    #[derive(Deserialize)]
+    struct Typed {
+        r#type: Option<serde_json::Value>,
+    }
+    let object = serde_json::from_str::<Box<RawValue>>(text).ok().filter(|json| json.get().starts_with('{'));
+    let object = object.ok_or(Unknown::NotAnObject)?;
+    let name = serde_json::from_str::<Typed>(object.get()).ok().and_then(|typed| typed.r#type);
+    let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
+    let event = protocol.listens.iter().find(|event| **event == name).ok_or(Unknown::NoSuchEvent)?;
+    Ok((event, object))
 }
 
 /// What cannot be written to is gone.
