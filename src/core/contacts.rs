@@ -105,12 +105,14 @@ impl Core {
         Ok(owners.iter().filter_map(|owner| owner.parse().ok()).collect())
     }
 
-    /// The caller's conversation with whoever registered `phone`: of a pair the one there is, or a new one.
+    /// The caller's conversation with whoever registered `phone`: of a pair the one there is, or a new one. Where nobody did
+    /// and `SMS_FALLBACK` is on, the phone itself takes part.
     ///
-    /// Costs what [`Core::direct`] does, or three calls for a group.
+    /// Costs what [`Core::direct`] does, or three calls for a group or with a phone.
     ///
     /// # Errors
-    /// [`Error::PersonNotFound`] when nobody registered it, [`Error::OnlyYourself`] when the caller did, [`Error::Blocked`]
+    /// [`Error::PersonNotFound`] when nobody registered it; with `SMS_FALLBACK` those of [`Core::add_phone`] instead;
+    /// [`Error::OnlyYourself`] when the caller did, [`Error::Blocked`]
     /// when one of the two blocks the other, [`Error::Auth`] without an identity of one's own; and those of making a
     /// conversation. Nothing is left half-made.
     pub async fn start_by_phone(
@@ -120,7 +122,21 @@ impl Core {
         kind: ByPhone,
     ) -> Result<StartedByPhone, Error> {
         caller.person()?;
-        let other = self.person_by_phone(phone).await?.ok_or(Error::PersonNotFound)?;
+        let Some(other) = self.person_by_phone(phone).await? else {
+            if !self.sms.fallback {
+                return Err(Error::PersonNotFound);
+            }
+            return self.start_with_phone(caller, phone, kind).await;
+        };
+        if self.sms.fallback {
+            // Registered a moment ago, perhaps: what began with the phone is theirs before they get another one.
+            let (core, phone) = (self.clone(), phone.clone());
+            let handed_over = async move {
+                core.hand_over(&phone).await;
+                Ok(())
+            };
+            self.to_the_end(handed_over).await?;
+        }
         match kind {
             ByPhone::Private => {
                 let direct = self.direct_with(caller, &other).await?;

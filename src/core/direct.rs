@@ -29,7 +29,7 @@ const PARTNERS_FOR: Duration = Duration::from_secs(5);
 /// People of a roster among whom a pair is looked for.
 pub(super) const LOOKED_AMONG: usize = 8;
 /// Closed conversations of the same people that are stepped over.
-const SUCCESSORS_AT_MOST: u32 = 100;
+pub(super) const SUCCESSORS_AT_MOST: u32 = 100;
 /// Looks and creations tried against others doing the same.
 const RACES_AT_MOST: u32 = 5;
 /// Characters of a conversation's name.
@@ -150,7 +150,7 @@ pub(super) fn is_of(conversation: &Conversation, pair: &Pair) -> bool {
 }
 
 /// Whether a conversation's UniqueName is `name`, or that of a successor of closed ones, which has a number after it.
-fn is_named(conversation: &Conversation, name: &str) -> bool {
+pub(super) fn is_named(conversation: &Conversation, name: &str) -> bool {
     let rest = conversation.unique_name.as_deref().and_then(|given| given.strip_prefix(name));
     rest.is_some_and(|rest| {
         rest.is_empty() || rest.strip_prefix('_').is_some_and(|number| number.parse::<u32>().is_ok())
@@ -424,7 +424,7 @@ impl Core {
     }
 
     /// Creating first costs one call for a new pair, and Twilio decides every race.
-    async fn create_or_fetch(
+    pub(super) async fn create_or_fetch(
         &self,
         name: &str,
         new: &NewConversation,
@@ -449,7 +449,7 @@ impl Core {
     }
 
     /// Adds whoever is missing in a conversation that was found.
-    async fn complete(
+    pub(super) async fn complete(
         &self,
         found: Conversation,
         people: &[NewParticipant],
@@ -466,7 +466,7 @@ impl Core {
         Ok(conversation)
     }
 
-    /// Forgets that this is anybody's direct conversation: it is gone or closed, or somebody left it.
+    /// Forgets that this is anybody's direct conversation: it is gone or closed, or a person left it.
     pub(super) async fn forget_direct(&self, sid: ConversationSid) {
         self.forget_direct_in_memory(sid);
         let pair = self.pair_of(sid).await;

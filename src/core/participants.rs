@@ -1,12 +1,14 @@
-//! Who is in a conversation: adding and removing people and phones, and the membership check that all else calls.
+//! Who is in a conversation: adding people, removing people and phones, and the membership check that all else calls.
 //!
 //! A conversation's roster is read from Twilio once (one call per 100 participants), kept true by our own writes and by
-//! webhooks, and read again after [`FRESH_FOR`] where it decides who may see what. Sockets in a room are `presence.rs`.
+//! webhooks, and read again after [`FRESH_FOR`] where it decides who may see what. Sockets in a room are
+//! `presence.rs`; phones are brought in by `phone_participants.rs`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -24,6 +26,8 @@ use crate::twilio;
 const KEPT_FOR: Duration = Duration::from_secs(3600);
 /// How long a roster decides who may read and write without being read again.
 const FRESH_FOR: Duration = Duration::from_secs(60);
+/// How long whoever has a socket in the room still counts as in the conversation while Twilio cannot be asked.
+const STALE_FOR: Duration = Duration::from_secs(300);
 /// How long "you are no participant" holds before Twilio is asked again.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// People of whom it is remembered which rosters they are in.
@@ -60,32 +64,6 @@ impl NewParticipant {
     }
 }
 
-/// A phone's address: E.164 (`+4366012345678`), or `whatsapp:` and E.164.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PhoneNumber(String);
-
-impl PhoneNumber {
-    /// As Twilio writes it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::str::FromStr for PhoneNumber {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let digits = text.strip_prefix("whatsapp:").unwrap_or(text).strip_prefix('+').unwrap_or_default();
-        let plausible = (7..=15).contains(&digits.len())
-            && digits.bytes().all(|digit| digit.is_ascii_digit())
-            && !digits.starts_with('0');
-        plausible.then(|| Self(text.to_owned())).ok_or_else(|| {
-            Error::invalid("phone_number", "must be a phone number in E.164 form, such as +4366012345678")
-        })
-    }
-}
-
 /// A participant with what is known about them.
 #[derive(Debug, Clone)]
 pub struct Member {
@@ -114,7 +92,10 @@ pub(super) struct Outdated;
 /// The participants of one conversation.
 pub(super) struct Roster {
     state: Mutex<RosterState>,
+    /// How old it is.
     read_at: Instant,
+    /// Of when it is.
+    as_of: DateTime<Utc>,
 }
 
 #[derive(Default)]
@@ -133,10 +114,10 @@ impl RosterState {
 }
 
 impl Roster {
-    fn new(participants: impl IntoIterator<Item = Arc<Participant>>) -> Self {
+    fn new(participants: impl IntoIterator<Item = Arc<Participant>>, as_of: DateTime<Utc>) -> Self {
         let mut state = RosterState::default();
         participants.into_iter().for_each(|participant| state.insert(participant));
-        Self { state: Mutex::new(state), read_at: Instant::now() }
+        Self { state: Mutex::new(state), read_at: Instant::now(), as_of }
     }
 
     /// The participant with this identity.
@@ -146,7 +127,12 @@ impl Roster {
 
     /// Whether a phone takes part.
     pub(super) fn has_phone(&self) -> bool {
-        !self.state.lock().phones.is_empty()
+        self.phones() > 0
+    }
+
+    /// How many phones take part.
+    pub(super) fn phones(&self) -> usize {
+        self.state.lock().phones.len()
     }
 
     /// The first people, at most so many.
@@ -231,10 +217,15 @@ impl Rosters {
         there
     }
 
-    /// Starts the roster of a conversation that was made just now with these participants.
-    pub(super) async fn begin(&self, conversation: ConversationSid, participants: Vec<Arc<Participant>>) {
+    /// Starts the roster of a conversation that was made just `now` with these participants.
+    pub(super) async fn begin(
+        &self,
+        conversation: ConversationSid,
+        participants: Vec<Arc<Participant>>,
+        now: DateTime<Utc>,
+    ) {
         participants.iter().for_each(|participant| self.remember(participant));
-        self.cache.insert(conversation, Arc::new(Roster::new(participants))).await;
+        self.cache.insert(conversation, Arc::new(Roster::new(participants, now))).await;
     }
 
     /// Forgets a conversation.
@@ -248,37 +239,80 @@ impl Core {
     /// Who is in the conversation. One Twilio call when not in memory.
     pub(super) async fn roster(&self, conversation: ConversationSid) -> Result<Arc<Roster>, Error> {
         let read = async {
+            let as_of = self.clock.now();
             for _ in 0..READS_AT_MOST {
                 let before = self.participants.changes.seen(&conversation);
                 let all = self.twilio.list_participants(conversation).await?;
                 all.iter().for_each(|participant| self.participants.remember(participant));
                 if self.participants.changes.seen(&conversation) == before {
-                    return Ok(Arc::new(Roster::new(all.into_iter().map(Arc::new))));
+                    return Ok(Arc::new(Roster::new(all.into_iter().map(Arc::new), as_of)));
                 }
             }
             let all = self.twilio.list_participants(conversation).await?;
-            Ok::<_, Error>(Arc::new(Roster::new(all.into_iter().map(Arc::new))))
+            Ok::<_, Error>(Arc::new(Roster::new(all.into_iter().map(Arc::new), as_of)))
         };
         self.participants.cache.try_get_with(conversation, read).await.map_err(|error| (*error).clone())
     }
 
     /// Refuses a caller who is not in the conversation. An anonymous caller (only where claimed identities are believed)
-    /// and an admin pass.
+    /// and an admin pass. One Twilio call when what is known is too old to decide it.
     ///
     /// # Errors
-    /// [`Error::NotAMember`], [`Error::ConversationNotFound`], [`Error::Unavailable`].
+    /// [`Error::NotAMember`], [`Error::ConversationNotFound`]; [`Error::Unavailable`] also where all that speaks for the
+    /// caller is an old roster and Twilio does not answer, unless a socket of theirs is in the room.
     pub async fn ensure_member(&self, caller: &Caller, conversation: ConversationSid) -> Result<(), Error> {
         let Some(identity) = caller.identity().filter(|_| !caller.is_admin()) else { return Ok(()) };
         let roster = self.roster(conversation).await?;
-        let found = roster.find(identity.as_str());
-        let believed_for = if found.is_some() { FRESH_FOR } else { REFUSED_FOR };
-        let found = if roster.read_at.elapsed() < believed_for {
-            found
-        } else {
-            self.participants.cache.invalidate(&conversation).await;
-            self.roster(conversation).await?.find(identity.as_str())
-        };
-        found.map(|_| ()).ok_or(Error::NotAMember)
+        let is_in = |roster: &Roster| roster.find(identity.as_str()).map(drop).ok_or(Error::NotAMember);
+        let (known, age) = (is_in(&roster), roster.read_at.elapsed());
+        if age < if known.is_ok() { FRESH_FOR } else { REFUSED_FOR } {
+            return known;
+        }
+        match self.roster_anew(conversation, roster).await {
+            Ok(roster) => is_in(&roster),
+            Err(Error::Unavailable { .. } | Error::Throttled { .. })
+                if known.is_ok() && age < STALE_FOR && self.presence.is_in_room(conversation, identity) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The roster, read again; `known` stays what is known while Twilio does not answer. One Twilio call for all who ask
+    /// at once.
+    async fn roster_anew(
+        &self,
+        conversation: ConversationSid,
+        known: Arc<Roster>,
+    ) -> Result<Arc<Roster>, Error> {
+        let rosters = &self.participants;
+        let before = rosters.changes.seen(&conversation);
+        if rosters.find(conversation).await.is_some_and(|now| Arc::ptr_eq(&now, &known)) {
+            rosters.cache.invalidate(&conversation).await;
+        }
+        let read = self.roster(conversation).await;
+        if let Ok(now) = &read {
+            self.notice_absence(&known, now).await;
+        }
+        if matches!(read, Err(Error::Unavailable { .. } | Error::Throttled { .. })) {
+            rosters.cache.entry(conversation).or_insert(known).await;
+            if rosters.changes.seen(&conversation) != before {
+                // What was reported meanwhile is not in it.
+                rosters.cache.invalidate(&conversation).await;
+            }
+        }
+        read
+    }
+
+    /// Takes in that people of `known` are not in it `now`: the report of their removal was lost, and their sockets would
+    /// hear on. Not of those who came after `known` was read: Twilio's lists may lag behind.
+    async fn notice_absence(&self, known: &Roster, now: &Roster) {
+        for gone in known.all().into_iter().filter(|participant| participant.date_created <= known.as_of) {
+            if gone.identity.as_deref().is_some_and(|identity| now.find(identity).is_none()) {
+                self.participant_removed(&gone).await;
+            }
+        }
     }
 
     /// Everybody in the conversation, with names. A warm answer costs no Twilio call.
@@ -338,7 +372,8 @@ impl Core {
     /// Adds a person; whoever is in already is given back as they are. One Twilio call.
     ///
     /// # Errors
-    /// As [`Core::members`], and [`Error::ConversationClosed`], [`Error::LimitReached`].
+    /// As [`Core::members`], and [`AuthError::Forbidden`] in a group for who is no admin of it, [`Error::Blocked`],
+    /// [`Error::ConversationClosed`], [`Error::LimitReached`].
     pub async fn add_participant(
         &self,
         caller: &Caller,
@@ -351,6 +386,8 @@ impl Core {
         {
             return Ok(already);
         }
+        self.ensure_may_manage(caller, conversation, None).await?;
+        self.ensure_none_blocked(caller, [&new.identity]).await?;
         let core = self.clone();
         self.to_the_end(async move {
             let participant = core.add_at_twilio(conversation, &new, None).await?;
@@ -393,39 +430,11 @@ impl Core {
         }
     }
 
-    /// Adds a phone over the service's own number. One Twilio call.
-    ///
-    /// # Errors
-    /// [`Error::NotConfigured`] without a number of our own, [`Error::PhoneBusy`] when the phone is in another open
-    /// conversation; else as [`Core::add_participant`].
-    pub async fn add_phone(
-        &self,
-        caller: &Caller,
-        conversation: ConversationSid,
-        phone: &PhoneNumber,
-    ) -> Result<Arc<Participant>, Error> {
-        self.ensure_member(caller, conversation).await?;
-        let own = self.phone_number.as_deref().ok_or(Error::NotConfigured("TWILIO_PHONE_NUMBER"))?;
-        let proxy =
-            if phone.as_str().starts_with("whatsapp:") { format!("whatsapp:{own}") } else { own.to_owned() };
-        match self.twilio.add_sms_participant(conversation, phone.as_str(), &proxy, None).await {
-            Ok(participant) => Ok(self.participant_added(Arc::new(participant)).await),
-            // The pair may be held by this very conversation: then the phone is in.
-            Err(error) if error.binding_holder() == Some(conversation) => {
-                let roster = self.roster(conversation).await?;
-                let holds = |p: &Arc<Participant>| {
-                    p.messaging_binding.as_ref().and_then(|b| b.address.as_deref()) == Some(phone.as_str())
-                };
-                roster.all().into_iter().find(holds).ok_or(Error::PhoneBusy)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Removes a person or, with their `MB…`, a phone. One Twilio call.
     ///
     /// # Errors
-    /// [`Error::ParticipantNotFound`]; else as [`Core::members`].
+    /// [`Error::ParticipantNotFound`], [`AuthError::Forbidden`] in a group for who is no admin of it and would remove
+    /// somebody else; else as [`Core::members`].
     pub async fn remove_participant(
         &self,
         caller: &Caller,
@@ -437,13 +446,19 @@ impl Core {
         let by_sid = who.parse::<ParticipantSid>().ok();
         let named = |p: &Arc<Participant>| p.identity.as_deref() == Some(who) || Some(p.sid) == by_sid;
         let participant = roster.all().into_iter().find(named).ok_or(Error::ParticipantNotFound)?;
-        match self.twilio.remove_participant(conversation, participant.sid).await {
-            Ok(()) => {}
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.participant_removed(&participant).await;
-        Ok(participant)
+        self.ensure_may_manage(caller, conversation, Some(&participant)).await?;
+        let core = self.clone();
+        self.to_the_end(async move {
+            match core.twilio.remove_participant(conversation, participant.sid).await {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                Ok(()) | Err(_) => core.participant_removed(&participant).await,
+            }
+            if let Err(error) = core.appoint_heir(conversation).await {
+                tracing::warn!(%error, conversation.sid = %conversation, "a group may be left without an admin");
+            }
+            Ok(participant)
+        })
+        .await
     }
 
     /// Takes in and tells that somebody was added, by us or by somebody else.
@@ -465,7 +480,11 @@ impl Core {
         let conversation = participant.conversation_sid;
         self.participants.take_out(conversation, participant.sid).await;
         self.list_participant_removed(participant).await;
-        self.forget_direct(conversation).await;
+        if participant.identity.is_some() {
+            // A phone that goes leaves the conversation to the two whose it is.
+            self.forget_direct(conversation).await;
+        }
+        self.forget_phone_conversation_of(participant).await;
         if self.door.first(Seen::ParticipantRemoved(participant.sid)) {
             self.publish(&Event::ParticipantRemoved(Arc::clone(participant)));
         }

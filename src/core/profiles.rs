@@ -192,6 +192,9 @@ impl Core {
         if let Some(phone) = phone {
             let formerly = Some(identity.as_str());
             self.store.relink_contacts(phone.as_deref(), formerly, now.timestamp()).await?;
+            if let Some(phone) = phone {
+                self.phone_registered(&phone);
+            }
         }
         Ok(())
     }

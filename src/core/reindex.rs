@@ -216,6 +216,7 @@ impl Core {
         if self.direct_found(conversation, &people).await {
             count(&progress.directs, 1);
         }
+        self.phone_conversation_found(conversation, &participants).await?;
         if self.support_reindexed(conversation).await? {
             count(&progress.support, 1);
         }

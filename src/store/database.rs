@@ -29,8 +29,8 @@ const TRIED_EVERY: Duration = Duration::from_secs(1);
 const POSTGRES_CONNECTIONS: u32 = 10;
 /// One writes, the others read meanwhile.
 const SQLITE_CONNECTIONS: u32 = 4;
-/// Nodes that start together on one new file make its tables one after the other.
-const MIGRATION_TRIES: u32 = 5;
+/// Nodes that start together on one new file make its tables one after the other; one may be behind at every one of them.
+const MIGRATION_TRIES: u32 = 20;
 
 /// The pool: a cheap clone. `&Database` runs queries, as a pool of sqlx's does.
 #[derive(Debug, Clone)]

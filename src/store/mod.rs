@@ -1,11 +1,13 @@
-//! SQL for what Twilio has no home for: send keys, pairs of people, the message index, the directory, contacts, blocks,
-//! products, the list of support conversations, one-time codes.
+//! SQL for what Twilio has no home for.
+//!
+//! Send keys, pairs of people, the message index, the directory, contacts, blocks, products, phones, the list of support
+//! conversations, one-time codes, who was signed out.
 //!
 //! One text for SQLite and PostgreSQL, through sqlx's `Any` driver: text, integers, `$1` parameters, and only single
 //! statements (`INSERT … ON CONFLICT`, `… RETURNING`) or batches of them, never read-then-write. A query runs on
 //! `&self.pool`, which knows what to do while the database is away (`database.rs`). Messages themselves stay at Twilio; what
-//! is kept here is learned again when it is lost, or restored by `switchboard reindex`; but for contacts, blocks, send keys
-//! and one-time codes, which are nowhere else. What the rows mean is `core`'s business.
+//! is kept here is learned again when it is lost, or restored by `switchboard reindex`; but for contacts, blocks, send keys,
+//! one-time codes and who was signed out, which are nowhere else. What the rows mean is `core`'s business.
 
 mod blocks;
 mod codes;
@@ -16,9 +18,11 @@ mod directs;
 mod media;
 mod message_index;
 mod people;
+mod phones;
 mod products;
 mod query;
 mod send_keys;
+mod sign_outs;
 mod support;
 
 pub use blocks::Block;
@@ -29,6 +33,7 @@ pub use directs::DirectConversation;
 pub use media::StoredMedia;
 pub use message_index::{IndexedMessage, LastMessage, MessageIndex};
 pub use people::{Person, Searched, Source, Told};
+pub use phones::PhoneConversation;
 pub use products::Product;
 pub use send_keys::{Claim, SendKey};
 pub use support::{SupportFilter, SupportRow};

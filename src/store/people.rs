@@ -214,4 +214,21 @@ impl Store {
             sqlx::query_as(QUERY.as_str()).bind(phone).fetch_optional(&self.pool).await?;
         Ok(owner.map(|(identity,)| identity))
     }
+
+    /// As [`Store::find_owner_of_phone`], of those for whom a token vouched.
+    ///
+    /// # Errors
+    /// [`Error`] when the database does not answer.
+    pub async fn find_vouched_owner_of_phone(&self, phone: &str) -> Result<Option<String>, Error> {
+        static QUERY: LazyLock<String> = LazyLock::new(|| {
+            format!(
+                "SELECT identity FROM people
+                 WHERE phone = $1 AND (vouched & {PHONE}) <> 0 AND (edited & {PHONE}) = 0
+                 ORDER BY phone_at DESC, identity LIMIT 1"
+            )
+        });
+        let owner: Option<(String,)> =
+            sqlx::query_as(QUERY.as_str()).bind(phone).fetch_optional(&self.pool).await?;
+        Ok(owner.map(|(identity,)| identity))
+    }
 }

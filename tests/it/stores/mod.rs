@@ -9,8 +9,10 @@ mod directs;
 mod media;
 mod opening;
 mod people;
+mod phones;
 mod products;
 mod sends;
+mod sign_outs;
 mod support;
 
 use switchboard::store::{Contact, IndexedMessage, LastMessage, Person, Searched, SendKey, Store, Told};
