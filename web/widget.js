@@ -64,6 +64,8 @@
     textarea { flex: 1; resize: none; font: inherit; padding: 8px 10px; border: 1px solid #c4c9d2; border-radius: 9px; background: #fff; color: inherit; }
     form button { border-radius: 9px; padding: 0 16px; background: #1f4fd8; color: #fff; }
     form button:disabled { opacity: .5; cursor: default; }
+    form .clip { background: none; padding: 0 4px; font-size: 19px; }
+    li a { display: block; color: inherit; }
   `;
 
   const element = (name, properties = {}, ...children) => {
@@ -82,7 +84,10 @@
   const input = element("textarea", { rows: 1, maxLength: 8000, placeholder: "Type a message…" });
   input.setAttribute("aria-label", "Message");
   const send = element("button", { type: "submit", textContent: "Send", disabled: true });
-  const form = element("form", {}, input, send);
+  const picked = element("input", { type: "file", accept: "image/*,audio/*,video/*,application/pdf", hidden: true });
+  const clip = element("button", { type: "button", className: "clip", textContent: "📎", disabled: true });
+  clip.setAttribute("aria-label", "Attach a file");
+  const form = element("form", {}, clip, picked, input, send);
   const close = element("button", { type: "button", textContent: "×" });
   close.setAttribute("aria-label", "Close");
   const header = element("header", {}, element("span", { textContent: title }), close);
@@ -101,13 +106,21 @@
     state.hidden = !text;
   };
 
+  const ready = (yes) => {
+    send.disabled = !yes;
+    clip.disabled = !yes;
+  };
+
   const show = (message) => {
     if (shown.has(message.id)) return;
     shown.add(message.id);
     const mine = message.senderType === "guest" || message.senderType === "user";
     const item = element("li", { className: mine ? "mine" : message.senderType });
     if (message.messageType === "auth_code") item.className = "auth_code";
-    item.append(element("span", { textContent: message.message }));
+    const files = message.attachments ?? [];
+    // Where nothing is said, the links stand in the text's place.
+    if (message.message !== files.join("\n")) item.append(element("span", { textContent: message.message }));
+    for (const href of files) item.append(element("a", { href, target: "_blank", rel: "noopener noreferrer", textContent: "📎 File" }));
     item.append(element("time", { dateTime: message.createdAt, textContent: new Date(message.createdAt).toLocaleTimeString() }));
     list.append(item);
     list.scrollTop = list.scrollHeight;
@@ -121,14 +134,15 @@
   };
 
   const api = async (path, body) => {
+    const isFile = body instanceof FormData;
     const answer = await fetch(`${origin}/api/support${path}`, {
       method: body ? "POST" : "GET",
       headers: {
-        ...(body && { "Content-Type": "application/json" }),
+        ...(body && !isFile && { "Content-Type": "application/json" }),
         ...(token && { Authorization: `Bearer ${token}` }),
         ...(guestId && { "X-Guest-Id": guestId }),
       },
-      ...(body && { body: JSON.stringify(body) }),
+      ...(body && { body: isFile ? body : JSON.stringify(body) }),
     });
     const json = await answer.json();
     if (!json.success) throw new Error(json.message);
@@ -158,7 +172,7 @@
     socket.emit("conversation:join", { conversationId: conversation });
     const { messages } = await api(`/conversation/${conversation}/messages`);
     messages.forEach(show);
-    send.disabled = false;
+    ready(true);
     tell();
   };
 
@@ -180,7 +194,7 @@
     });
     socket.on("connect_error", (error) => tell(`No connection: ${error.message}`));
     socket.on("disconnect", () => {
-      send.disabled = true;
+      ready(false);
       tell("Reconnecting…");
     });
     socket.on("message:received", show);
@@ -221,6 +235,23 @@
     tell();
     socket.emit("message:send", { conversationId: conversation, message, messageType: "text" });
     input.value = "";
+  });
+
+  clip.addEventListener("click", () => picked.click());
+  picked.addEventListener("change", async () => {
+    const [file] = picked.files;
+    if (!file || send.disabled) return;
+    const form = new FormData();
+    form.append("file", file);
+    picked.value = "";
+    tell("Sending the file…");
+    try {
+      const { url } = await api(`/upload?conversationId=${encodeURIComponent(conversation)}`, form);
+      socket.emit("message:send", { conversationId: conversation, messageType: "file", attachments: [url] });
+      tell();
+    } catch (error) {
+      tell(error.message);
+    }
   });
 
   const open = () => {

@@ -6,7 +6,7 @@
 //! Nothing here passes or fails, and nothing is written into the project.
 //!
 //! `LOAD_SECONDS=3 make bench` is a quick look; `make bench ONLY=fanout` (or `start`, `memory`, `calls`,
-//! `suggestions`, `mock`) is a part of it.
+//! `suggestions`, `uploads`, `mock`) is a part of it.
 
 #![expect(clippy::disallowed_methods, reason = "a plain HTTP client of the service, not a way to Twilio")]
 
@@ -20,6 +20,7 @@ mod process;
 mod start;
 mod suggestions;
 mod table;
+mod uploads;
 mod upstream;
 
 use std::time::Duration;
@@ -31,7 +32,7 @@ use crate::table::Table;
 /// How long each closed loop runs, unless `LOAD_SECONDS` says otherwise.
 const DEFAULT_SECONDS: u64 = 10;
 
-const PARTS: [&str; 6] = ["fanout", "start", "memory", "calls", "suggestions", "mock"];
+const PARTS: [&str; 7] = ["fanout", "start", "memory", "calls", "suggestions", "uploads", "mock"];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -69,6 +70,9 @@ async fn measure(words: &[&str]) -> Result<()> {
     }
     if wanted("suggestions") {
         suggestions::measure(&mut table).await?;
+    }
+    if wanted("uploads") {
+        uploads::measure(&mut table).await?;
     }
     if wanted("fanout") {
         fanout::measure(&mut table, Duration::from_secs(seconds)).await?;

@@ -1,7 +1,8 @@
-//! A Twilio that answers at once: creating a message is answered here, everything else is asked of the mock.
+//! A Twilio that answers at once: creating a message and storing a file are answered here, everything else is asked of the
+//! mock.
 //!
 //! The mock signs and posts webhooks and keeps what it is told; on a machine of two cores it would be what is measured.
-//! This stand-in keeps only a counter per conversation, so its messages do not exist anywhere else.
+//! This stand-in keeps only a counter per conversation, and nothing of a file, so what it makes does not exist anywhere else.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -17,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::process::ACCOUNT;
 
-/// Next index by conversation.
+/// Next index by conversation, and by what files are counted under.
 type Indices = Arc<Mutex<HashMap<String, u64>>>;
 
 #[tokio::main(flavor = "current_thread")]
@@ -49,6 +50,8 @@ async fn answer_all(mut stream: TcpStream, indices: &Indices, http: &Client, moc
     while let Some(request) = read(&mut stream, &mut buffer).await? {
         let (status, body) = if request.method == "POST" && request.path.ends_with("/Messages") {
             (201, created(&request, indices)?.to_string())
+        } else if request.is_upload() {
+            (201, stored(&request, indices).to_string())
         } else {
             ask_the_mock(&request, http, mock).await?
         };
@@ -61,6 +64,16 @@ async fn answer_all(mut stream: TcpStream, indices: &Indices, http: &Client, moc
         stream.write_all(answer.as_bytes()).await?;
     }
     Ok(())
+}
+
+impl Request {
+    fn is_upload(&self) -> bool {
+        self.method == "POST" && self.path.split('?').next().is_some_and(|path| path.ends_with("/Media"))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// The next request on a kept-alive connection, `None` when the client has closed it.
@@ -83,17 +96,23 @@ async fn read(stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<Option<Re
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let length = match headers.iter().find(|(name, _)| name == "content-length") {
-        Some((_, length)) => length.parse()?,
-        None => 0,
-    };
-    while buffer.len() < length {
+    let mut request = Request { method, path, headers, body: Vec::new() };
+    let mut length = request.header("content-length").map_or(Ok(0), str::parse)?;
+    loop {
+        if request.is_upload() {
+            let read = buffer.len().min(length);
+            buffer.advance(read);
+            length -= read;
+        }
+        if buffer.len() >= length {
+            break;
+        }
         if stream.read_buf(buffer).await? == 0 {
             bail!("a request ended in the middle of its body");
         }
     }
-    let body = buffer.split_to(length).to_vec();
-    Ok(Some(Request { method, path, headers, body }))
+    request.body = buffer.split_to(length).to_vec();
+    Ok(Some(request))
 }
 
 /// The message as Twilio's `POST …/Messages` answers it.
@@ -127,6 +146,33 @@ fn created(request: &Request, indices: &Indices) -> Result<Value> {
         "url": format!("https://conversations.twilio.com{}/{sid}", request.path),
         "links": {},
     }))
+}
+
+/// A file as Twilio's media service answers its upload.
+///
+/// Source: <https://www.twilio.com/docs/conversations/api/media-resource>
+fn stored(request: &Request, indices: &Indices) -> Value {
+    let number = {
+        let mut indices = indices.lock();
+        let next = indices.entry("Media".to_owned()).or_default();
+        *next += 1;
+        *next
+    };
+    let sid = format!("ME{number:032x}");
+    let url = format!("/v1/Services/{}/Media/{sid}", ACCOUNT[4].1);
+    json!({
+        "sid": sid,
+        "service_sid": ACCOUNT[4].1,
+        "channel_sid": null,
+        "message_sid": null,
+        "size": request.header("content-length").and_then(|length| length.parse::<u64>().ok()),
+        "content_type": request.header("content-type"),
+        "filename": null,
+        "author": "system",
+        "category": "media",
+        "links": { "content": format!("{url}/Content") },
+        "url": url,
+    })
 }
 
 async fn ask_the_mock(request: &Request, http: &Client, mock: &str) -> Result<(u16, String)> {

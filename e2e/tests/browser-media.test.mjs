@@ -109,7 +109,10 @@ scene("a voice that is recorded can be played by the other one", async (cast) =>
   try {
     await hers.getByText("🎤").click();
     await until("something to be recorded", () => hers.evaluate(() => mediaRecorder?.state === "recording"));
-    await hers.waitForTimeout(500); // half a second of sound
+    await until("some sound to be there", () => hers.evaluate(() => {
+      mediaRecorder.requestData();
+      return audioChunks.reduce((bytes, chunk) => bytes + chunk.size, 0) > 1000;
+    }));
     await hers.evaluate(() => stopVoiceRecording());
     await his.getByText("🎤 Voice message").waitFor();
     const src = await his.locator(".media-attachments img").getAttribute("src");

@@ -13,6 +13,8 @@ const ORIGIN = await anOrigin();
 const scene = stage({ CORS_ORIGINS: ORIGIN });
 const SOCKET_IO = readFileSync(new URL("../node_modules/socket.io-client/dist/socket.io.min.js", import.meta.url), "utf8");
 const MARKUP = readFileSync(new URL("../../fixtures/support/widget.html", import.meta.url), "utf8");
+/** A PNG of one pixel. */
+const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 const page = (body) => `<!doctype html><meta charset="utf-8"><title>shop</title>${body}`;
 
 let browser;
@@ -87,7 +89,7 @@ scene("a guest of the same origin finds the conversation again after a reload", 
   }
 });
 
-scene("our own widget is one script tag, and shows text as text", async (cast) => {
+scene("our own widget is one script tag, shows text as text, and sends files", async (cast) => {
   const { url } = cast.world;
   const [grace] = cast.people("grace");
   const desk = await agent(cast, grace);
@@ -105,9 +107,19 @@ scene("our own widget is one script tag, and shows text as text", async (cast) =
     await window.getByText("<b>We are looking</b>").waitFor();
     await window.getByText("<img src=x onerror=alert(1)>").waitFor();
     assert.equal(await window.locator("li img, li b").count(), 0);
-    assert.deepEqual(window.complaints, []);
     await desk.next("message:received");
     await desk.next("conversation:new_message");
+
+    const picture = Buffer.from(PIXEL, "base64");
+    await window.locator("input[type=file]").setInputFiles({ name: "parcel.png", mimeType: "image/png", buffer: picture });
+    const { message: file } = await desk.next("conversation:new_message");
+    assert.deepEqual([file.messageType, file.message], ["file", file.attachments[0]]);
+    const fetched = await fetch(file.attachments[0]);
+    assert.deepEqual(Buffer.from(await fetched.arrayBuffer()), picture);
+    const link = window.getByRole("link", { name: "File" });
+    assert.equal(await link.getAttribute("href"), file.attachments[0]);
+    assert.deepEqual(window.complaints, []);
+    await desk.next("message:received");
     desk.ignored.add("message:read");
   } catch (error) {
     process.stderr.write(await browser.log());

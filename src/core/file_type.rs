@@ -26,14 +26,39 @@ const BOXES_AT_MOST: usize = 10_000;
 const PAGE_MARKS: [&[u8]; 8] =
     [b"<!doctype", b"<html", b"<head", b"<body", b"<script", b"<iframe", b"<svg", b"<?php"];
 
-/// The MIME type of the first `size` bytes of `file`.
+/// What can be read at any place: a file on disk, or bytes that came in a request.
+pub(super) trait ReadAt {
+    /// Fills `buffer` with what begins at `offset`; less than that is an error.
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl ReadAt for File {
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(buffer, offset)
+    }
+}
+
+impl ReadAt for [u8] {
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let from = usize::try_from(offset).ok().and_then(|offset| self.get(offset..));
+        let bytes = from.and_then(|from| from.get(..buffer.len())).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buffer.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// The MIME type of the first `size` bytes of `file`, which came in `field`.
 ///
 /// # Errors
 /// [`Error::Invalid`] when it is empty, incomplete or of too many pixels, [`Error::UnsupportedMediaType`] when it is
 /// something else, or something else as well.
-pub(super) fn type_of(file: &File, size: u64) -> Result<&'static str, Error> {
+pub(super) fn type_of(
+    field: &'static str,
+    file: &(impl ReadAt + ?Sized),
+    size: u64,
+) -> Result<&'static str, Error> {
     if size == 0 {
-        return Err(Error::invalid("file", "is empty"));
+        return Err(Error::invalid(field, "is empty"));
     }
     let head = read(file, 0, size.min(HEAD_BYTES))?;
     let kind = infer::get(&head).ok_or(Error::UnsupportedMediaType)?;
@@ -53,13 +78,12 @@ pub(super) fn type_of(file: &File, size: u64) -> Result<&'static str, Error> {
         return Err(Error::UnsupportedMediaType);
     }
     if !is_whole(kind.mime_type(), file, size, &head, &tail)? {
-        return Err(Error::invalid("file", "is incomplete"));
+        return Err(Error::invalid(field, "is incomplete"));
     }
     if kind.matcher_type() == MatcherType::Image {
-        let again = file.try_clone().map_err(|error| unreadable(&error))?;
-        let dimensions = imagesize::reader_size(BufReader::new(FromStart { file: again, at: 0 }));
+        let dimensions = imagesize::reader_size(BufReader::new(FromStart { file, size, at: 0 }));
         if dimensions.is_ok_and(|size| size.width.saturating_mul(size.height) > PIXELS_AT_MOST) {
-            return Err(Error::invalid("file", "has more than 100 million pixels"));
+            return Err(Error::invalid(field, "has more than 100 million pixels"));
         }
     }
     Ok(kind.mime_type())
@@ -85,7 +109,13 @@ fn ends_in_zip_directory(tail: &[u8]) -> bool {
 }
 
 /// Whether the end of the file is there, as far as its kind tells.
-fn is_whole(mime: &str, file: &File, size: u64, head: &[u8], tail: &[u8]) -> Result<bool, Error> {
+fn is_whole(
+    mime: &str,
+    file: &(impl ReadAt + ?Sized),
+    size: u64,
+    head: &[u8],
+    tail: &[u8],
+) -> Result<bool, Error> {
     Ok(match mime {
         "image/png" => contains(tail, b"IEND\xaeB\x60\x82"),
         "image/jpeg" => contains(tail, b"\xff\xd9"),
@@ -104,7 +134,7 @@ fn is_whole(mime: &str, file: &File, size: u64, head: &[u8], tail: &[u8]) -> Res
 }
 
 /// Whether every top-level box of an ISO media file ends within it.
-fn boxes_fit(file: &File, size: u64) -> io::Result<bool> {
+fn boxes_fit(file: &(impl ReadAt + ?Sized), size: u64) -> io::Result<bool> {
     let mut at = 0;
     for _ in 0..BOXES_AT_MOST {
         let mut header = [0; 16];
@@ -112,7 +142,7 @@ fn boxes_fit(file: &File, size: u64) -> io::Result<bool> {
         if there < 8 {
             return Ok(there == 0);
         }
-        file.read_exact_at(&mut header[..there], at)?;
+        file.fill(&mut header[..there], at)?;
         let [a, b, c, d, ..] = header;
         let length = match u32::from_be_bytes([a, b, c, d]) {
             0 => return Ok(true), // to the end
@@ -134,9 +164,9 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-fn read(file: &File, from: u64, length: u64) -> Result<Vec<u8>, Error> {
+fn read(file: &(impl ReadAt + ?Sized), from: u64, length: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = vec![0; usize::try_from(length).map_err(|_| Error::TooLarge)?];
-    file.read_exact_at(&mut bytes, from).map_err(|error| unreadable(&error))?;
+    file.fill(&mut bytes, from).map_err(|error| unreadable(&error))?;
     Ok(bytes)
 }
 
@@ -145,26 +175,29 @@ fn unreadable(error: &io::Error) -> Error {
     Error::Internal
 }
 
-/// Reads a file from its beginning without moving the place that others read at.
-struct FromStart {
-    file: File,
+/// Reads the first `size` bytes one after the other, without moving the place that others read at.
+struct FromStart<'a, F: ?Sized> {
+    file: &'a F,
+    size: u64,
     at: u64,
 }
 
-impl io::Read for FromStart {
+impl<F: ReadAt + ?Sized> io::Read for FromStart<'_, F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.at)?;
+        let left = usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let read = buffer.len().min(left);
+        self.file.fill(&mut buffer[..read], self.at)?;
         self.at += read as u64;
         Ok(read)
     }
 }
 
-impl io::Seek for FromStart {
+impl<F: ?Sized> io::Seek for FromStart<'_, F> {
     fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
         let at = match to {
             io::SeekFrom::Start(at) => Some(at),
             io::SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            io::SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+            io::SeekFrom::End(by) => self.size.checked_add_signed(by),
         };
         self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
         Ok(self.at)
@@ -182,7 +215,10 @@ mod tests {
     fn typed(bytes: &[u8]) -> Result<&'static str, Error> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        type_of(&file, bytes.len() as u64)
+        let size = bytes.len() as u64;
+        let (on_disk, in_memory) = (type_of("file", &file, size), type_of("file", bytes, size));
+        assert_eq!(format!("{on_disk:?}"), format!("{in_memory:?}"));
+        on_disk
     }
 
     fn with(bytes: &[u8], more: &[u8]) -> Vec<u8> {

@@ -3,7 +3,10 @@
 //!
 //! Where it may be fetched from is `fetch`'s decision, what it must be `file_type.rs`'.
 
+use std::time::Duration;
+
 use futures::StreamExt;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Arriving, ConversationSid, Core, Error, MediaSid, UPLOAD_BYTES};
 use crate::auth::Caller;
@@ -11,6 +14,9 @@ use crate::config::MediaIngest;
 
 /// Files of one message fetched at once.
 const FETCHED_AT_ONCE: usize = 3;
+/// How long it may take in all to fetch the links of one message and to store what they lead to: the message itself must
+/// still be sent before its sender gives up.
+const INGEST_WITHIN: Duration = Duration::from_secs(5);
 
 impl Core {
     /// Whether the links of a message to `conversation` are fetched.
@@ -22,19 +28,22 @@ impl Core {
         })
     }
 
-    /// Stores what `links` lead to; `None` for each that could not be had.
+    /// Stores what `links` lead to; `None` for each that could not be had in time. One that is given up while Twilio takes
+    /// it in at worst leaves a file there that no message names.
     pub(super) async fn ingest(&self, caller: &Caller, links: &[String]) -> Vec<Option<MediaSid>> {
-        let fetching: Vec<_> = links.iter().map(|link| self.ingest_one(caller, link)).collect();
+        let until = Instant::now() + INGEST_WITHIN;
+        let fetching: Vec<_> = links.iter().map(|link| self.ingest_one(caller, link, until)).collect();
         futures::stream::iter(fetching).buffered(FETCHED_AT_ONCE).collect().await
     }
 
-    async fn ingest_one(&self, caller: &Caller, link: &str) -> Option<MediaSid> {
+    async fn ingest_one(&self, caller: &Caller, link: &str, until: Instant) -> Option<MediaSid> {
         let ingested = async {
             let file = self.fetch(link).await?;
             let name = link.split(['?', '#']).next().and_then(|path| path.rsplit('/').next());
             self.store_upload(caller, file, name).await
         };
-        match ingested.await {
+        let in_time = timeout_at(until, ingested).await;
+        match in_time.unwrap_or_else(|_| Err(Error::invalid("media", "could not be fetched in time"))) {
             Ok(upload) => Some(upload.sid),
             Err(error) => {
                 metrics::counter!("switchboard_links_not_ingested_total").increment(1);

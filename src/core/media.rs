@@ -7,18 +7,17 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
 use moka::future::Cache;
-use secrecy::{ExposeSecret, SecretSlice};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::error::or_not_found;
+use super::file_type::type_of;
 use super::participants::NewParticipant;
-use super::{Core, Error, Extras, MediaSid, Message};
+use super::secret::Secret;
+use super::{ConversationSid, Core, Error, Extras, MediaSid, Message};
 use crate::auth::{AuthError, Caller};
 use crate::clock::Clock;
-use crate::twilio::Media;
 
 /// Seconds for which a signed link stays good at least, and for which all links to a file are the same.
 const LINK_FOR: i64 = 24 * 3600;
@@ -27,6 +26,11 @@ const LINK_STEP: i64 = 3600;
 const CONTENTS_AT_MOST: u64 = 10_000;
 const CONTENT_FOR: Duration = Duration::from_secs(60);
 
+/// Pictures that came as base64 text and are known, should they come again, and how long.
+const PICTURES_AT_MOST: u64 = 10_000;
+const PICTURE_FOR: Duration = Duration::from_secs(24 * 3600);
+/// What a person's picture may be.
+const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 /// Bytes of a person's picture, decoded.
 const PICTURE_BYTES: usize = 512 * 1024;
 /// Bytes of a link to a picture, as JSON: with a name it must fit into a participant's attributes (4 KiB).
@@ -41,6 +45,8 @@ pub struct MediaContent {
     pub size: u64,
     /// Where it can be fetched by anybody, for some minutes.
     pub url: Url,
+    /// The conversation with the message that shows it, if one does.
+    shown_in: Option<ConversationSid>,
 }
 
 /// Our own lasting links to files: they redirect to Twilio's temporary ones, so they do not die.
@@ -63,7 +69,7 @@ pub struct LinkProof {
 }
 
 struct Signer {
-    key: SecretSlice<u8>,
+    secret: Secret,
     clock: Clock,
 }
 
@@ -73,22 +79,26 @@ impl std::fmt::Debug for Signer {
     }
 }
 
+/// Tells the hashes of links from all others.
+const LINK: &str = "media link";
+
 impl Signer {
-    fn hmac(&self, media: MediaSid, expires: i64) -> Hmac<Sha256> {
-        let mut hmac =
-            Hmac::<Sha256>::new_from_slice(self.key.expose_secret()).expect("HMAC takes a key of any length");
-        hmac.update(format!("switchboard media link {media} {expires}").as_bytes());
-        hmac
+    fn sign(&self, media: MediaSid, expires: i64) -> String {
+        self.secret.hash(LINK, &[&media.to_string(), &expires.to_string()])
+    }
+
+    fn signed(&self, media: MediaSid, proof: &LinkProof) -> bool {
+        let signed = [&*media.to_string(), &proof.expires.to_string()];
+        proof.expires >= self.clock.now().timestamp() && self.secret.is_hash(&proof.signature, LINK, &signed)
     }
 }
 
 impl MediaLinks {
-    /// For a service that is reached at `public_url`. `key`: signs the links, where a link alone is not to be enough for
+    /// For a service that is reached at `public_url`. `secret`: signs the links, where a link alone is not to be enough for
     /// ever.
-    #[must_use]
-    pub fn new(public_url: &Url, key: Option<SecretSlice<u8>>, clock: Clock) -> Self {
+    pub(super) fn new(public_url: &Url, secret: Option<Secret>, clock: Clock) -> Self {
         let base = public_url.as_str().trim_end_matches('/').to_owned();
-        Self { base, signer: key.map(|key| Arc::new(Signer { key, clock })) }
+        Self { base, signer: secret.map(|secret| Arc::new(Signer { secret, clock })) }
     }
 
     /// The link to `media`, good from now on.
@@ -98,12 +108,7 @@ impl MediaLinks {
         // The same link all hour long, so that browsers keep what they fetched with it.
         let hour = signer.clock.now().timestamp() / LINK_STEP;
         let expires = (hour + 1) * LINK_STEP + LINK_FOR;
-        let mut link = format!("{}?expires={expires}&signature=", self.plain(media));
-        for byte in signer.hmac(media, expires).finalize().into_bytes() {
-            use std::fmt::Write as _;
-            let _ = write!(link, "{byte:02x}"); // writing into a String cannot fail
-        }
-        link
+        format!("{}?expires={expires}&signature={}", self.plain(media), signer.sign(media, expires))
     }
 
     /// The link to `media` that says only which file.
@@ -145,26 +150,23 @@ impl MediaLinks {
     /// Whether whoever has the link may fetch the file, whoever they are.
     fn suffices(&self, media: MediaSid, proof: Option<&LinkProof>) -> bool {
         let Some(signer) = &self.signer else { return true };
-        let Some(proof) = proof.filter(|proof| proof.expires >= signer.clock.now().timestamp()) else {
-            return false;
-        };
-        let signature: Option<Vec<u8>> = (0..proof.signature.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(proof.signature.get(at..at + 2)?, 16).ok())
-            .collect();
-        // Compared in constant time.
-        signature.is_some_and(|bytes| signer.hmac(media, proof.expires).verify_slice(&bytes).is_ok())
+        proof.is_some_and(|proof| signer.signed(media, proof))
     }
 }
 
 /// What is known of files at Twilio.
 pub(super) struct Files {
     contents: Cache<MediaSid, MediaContent>,
+    /// By their SHA-256.
+    pictures: Cache<[u8; 32], MediaSid>,
 }
 
 impl Files {
     pub(super) fn new() -> Self {
-        Self { contents: Cache::builder().max_capacity(CONTENTS_AT_MOST).time_to_live(CONTENT_FOR).build() }
+        Self {
+            contents: Cache::builder().max_capacity(CONTENTS_AT_MOST).time_to_live(CONTENT_FOR).build(),
+            pictures: Cache::builder().max_capacity(PICTURES_AT_MOST).time_to_live(PICTURE_FOR).build(),
+        }
     }
 }
 
@@ -184,10 +186,15 @@ impl Core {
         if !self.media_links.suffices(media, proof) && !caller.is_admin() {
             self.ensure_may_fetch(caller, media).await?;
         }
+        self.content(media).await
+    }
+
+    async fn content(&self, media: MediaSid) -> Result<MediaContent, Error> {
         let fetch = async {
             let found = self.twilio.fetch_media(media).await.map_err(or_not_found(Error::MediaNotFound))?;
             let url = found.temporary_url().cloned().ok_or(Error::MediaNotFound)?;
-            Ok(MediaContent { content_type: found.content_type, size: found.size, url })
+            let shown_in = found.conversation_sid;
+            Ok(MediaContent { content_type: found.content_type, size: found.size, url, shown_in })
         };
         self.files.contents.try_get_with(media, fetch).await.map_err(|error: Arc<Error>| (*error).clone())
     }
@@ -198,11 +205,19 @@ impl Core {
             tracing::warn!(%error, "whose a file is cannot be found out");
             Error::Unavailable { retry_after: None }
         })?;
-        let known = known.ok_or(Error::MediaNotFound)?;
-        if known.owner.as_deref() == Some(identity.as_str()) {
+        let owner = known.as_ref().and_then(|known| known.owner.as_deref());
+        if owner == Some(identity.as_str()) {
             return Ok(());
         }
-        let shown_in = known.conversation_sid.and_then(|sid| sid.parse().ok()).ok_or(Error::MediaNotFound)?;
+        let shown_in = match known.and_then(|known| known.conversation_sid?.parse().ok()) {
+            Some(conversation) => conversation,
+            // Sent before this service was here, or while it was away: Twilio knows where.
+            None => {
+                let conversation = self.content(media).await?.shown_in.ok_or(Error::MediaNotFound)?;
+                self.remember_media(media, None, Some(conversation)).await;
+                conversation
+            }
+        };
         match self.ensure_member(caller, shown_in).await {
             // A stranger does not even learn that there is such a file.
             Err(Error::NotAMember | Error::ConversationNotFound) => Err(Error::MediaNotFound),
@@ -254,23 +269,32 @@ impl Core {
         Ok(people)
     }
 
-    /// The picture as something short: a base64 one is stored at Twilio first, one call.
+    /// The picture as something short: a base64 one is stored at Twilio first, one call, none when it was stored lately.
     pub(super) async fn picture_link(&self, field: &'static str, picture: String) -> Result<String, Error> {
         match read_picture(field, &picture)? {
             Picture::Link => Ok(picture),
             Picture::Bytes { bytes, content_type } => {
-                let stored: Media = self.twilio.upload_media(bytes, content_type, None).await?;
-                Ok(self.media_links.plain(stored.sid))
+                let hash: [u8; 32] = Sha256::digest(&bytes).into();
+                let store = async { Ok(self.twilio.upload_media(bytes, content_type, None).await?.sid) };
+                let stored = self.files.pictures.try_get_with(hash, store).await;
+                let sid = stored.map_err(|error: Arc<Error>| (*error).clone())?;
+                Ok(self.media_links.plain(sid))
             }
         }
     }
+}
+
+/// Whether a browser would run `link`, or look into its own machine, instead of fetching a picture.
+fn is_active(link: &str) -> bool {
+    let active = ["javascript", "vbscript", "data", "blob", "file"];
+    Url::parse(link).is_ok_and(|url| active.contains(&url.scheme()))
 }
 
 /// Whether `picture` is one: a link, the app's own short name for one, or base64 of a PNG, JPEG, GIF or WebP picture.
 /// Asked before anything is done.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming `field`.
+/// [`Error::Invalid`] naming `field`; [`Error::UnsupportedMediaType`] for base64 of something else, [`Error::TooLarge`].
 pub fn check_picture(field: &'static str, picture: &str) -> Result<(), Error> {
     read_picture(field, picture).map(drop)
 }
@@ -283,16 +307,25 @@ enum Picture {
 }
 
 fn read_picture(field: &'static str, picture: &str) -> Result<Picture, Error> {
-    let labelled =
-        picture.strip_prefix("data:").map(|data| data.split_once(";base64,").map_or("", |(_, text)| text));
-    let bytes = STANDARD.decode(labelled.unwrap_or(picture).trim()).unwrap_or_default();
+    let neither = || Error::invalid(field, "must be a link or a base64 PNG, JPEG, GIF or WebP picture");
+    let labelled = match picture.strip_prefix("data:") {
+        Some(data) => Some(data.split_once(";base64,").ok_or_else(neither)?.1),
+        None => None,
+    };
+    let decoded = STANDARD.decode(labelled.unwrap_or(picture).trim());
     // What the bytes say, not what the label says; SVG can carry script and is not among them.
-    let kind = infer::get(&bytes).map(|kind| kind.mime_type());
-    match kind.filter(|kind| ["image/png", "image/jpeg", "image/gif", "image/webp"].contains(kind)) {
-        Some(_) if bytes.len() > PICTURE_BYTES => Err(Error::invalid(field, "must be at most 512 KiB")),
-        Some(content_type) => Ok(Picture::Bytes { bytes: bytes.into(), content_type }),
-        None if labelled.is_none() && bytes_as_json(picture) <= LINK_BYTES => Ok(Picture::Link),
-        None => Err(Error::invalid(field, "must be a link or a base64 PNG, JPEG, GIF or WebP picture")),
+    let kind = decoded.as_ref().ok().and_then(|bytes| infer::get(bytes)).map(|kind| kind.mime_type());
+    match (kind.filter(|kind| PICTURES.contains(kind)), decoded) {
+        (Some(_), Ok(bytes)) if bytes.len() > PICTURE_BYTES => Err(Error::TooLarge),
+        (Some(_), Ok(bytes)) => {
+            let content_type = type_of(field, bytes.as_slice(), bytes.len() as u64)?;
+            Ok(Picture::Bytes { bytes: bytes.into(), content_type })
+        }
+        (_, _) if labelled.is_none() && !is_active(picture) && bytes_as_json(picture) <= LINK_BYTES => {
+            Ok(Picture::Link)
+        }
+        (_, Ok(bytes)) if !bytes.is_empty() => Err(Error::UnsupportedMediaType),
+        (_, Ok(_) | Err(_)) => Err(neither()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Messages: send (exactly once), edit, delete. Reading them is `history.rs`.
+//! Messages: send (exactly once), edit, delete. What they are made of is `drafts.rs`, reading them `history.rs`.
 //!
 //! Twilio has no idempotency key for messages, so every send carries an id of its own in the message's attributes. When the
 //! outcome of a POST is unknown (a time-out, a 5xx, a reset), the conversation is searched for that id before anything is
@@ -8,28 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::conversations::OURS;
+use super::drafts::{Composed, Extras, is_part};
 use super::error::or_not_found;
 use super::events::Seen;
 use super::participants::ensure_author;
-use super::support::MessageType;
-use super::{ConversationSid, Core, Error, Event, MediaSid, Message, MessageSid};
+use super::{
+    ConversationSid, Core, Draft, Error, Event, MEDIA_LINKS, MediaSid, Message, MessageSid, SMS_CHARACTERS,
+};
 use crate::auth::{Caller, Identity};
 use crate::store::{Claim, SendKey};
 use crate::twilio::{self, MessageChanges, NewMessage, Order};
-
-/// Bytes of a message body. Source: <https://www.twilio.com/docs/conversations/conversations-limits>
-pub const BODY_BYTES: usize = 32 * 1024;
-/// Characters of a body that still reaches a phone.
-pub const SMS_CHARACTERS: usize = 1_600;
-/// Bytes of a message's attributes, ours included.
-pub const MESSAGE_ATTRIBUTES_BYTES: usize = 4 * 1024;
-/// Links in one message.
-pub const MEDIA_LINKS: usize = 10;
 
 /// How long a repeat with the same client id is recognised.
 const KEYS_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -43,144 +33,8 @@ const LOOKS: [Duration; 3] =
 const SEND_DEADLINE: Duration = Duration::from_millis(9_500);
 /// Twilio's codes for a file that is unknown, in another message, or none.
 const FILE_REFUSED: [u32; 3] = [50507, 50508, 50510];
-/// Bytes that a link may still add to the attributes: the SID of a message with its file, or its place among those that
-/// could not be fetched.
-const LINK_EXTRA_BYTES: usize = 40;
 /// How many of the newest messages are searched for it.
 const LOOKED_THROUGH: u8 = 50;
-
-/// A message to be sent; its lengths are right.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Draft {
-    /// What it says; `None`: only media.
-    pub body: Option<String>,
-    /// Links to media, http or https.
-    pub media: Vec<String>,
-    /// The client's own id of this send: makes a repeat harmless.
-    pub client_message_id: Option<String>,
-    /// What it is about.
-    pub about: About,
-    /// What it is, in a support conversation.
-    pub message_type: Option<MessageType>,
-}
-
-/// What a message is about, by the app's own ids.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct About {
-    /// A product.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub product_id: Option<String>,
-    /// An offer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offer_id: Option<String>,
-}
-
-/// A draft on its way to Twilio.
-struct Composed {
-    author: String,
-    body: Option<String>,
-    extras: Extras,
-    /// For each link of `extras.media` the file at Twilio that it leads to, as far as there is one.
-    files: Vec<Option<MediaSid>>,
-}
-
-impl Composed {
-    fn new(
-        draft: Draft,
-        files: Vec<Option<MediaSid>>,
-        author: &Identity,
-        ours: Extras,
-    ) -> Result<Self, Error> {
-        let message_type = draft.message_type.filter(|message_type| *message_type != MessageType::Text);
-        let extras = Extras { media: draft.media, about: draft.about, message_type, ..ours };
-        // Refused now, should it be too long with what is still to come.
-        extras.to_attributes_beside(extras.media.len() * LINK_EXTRA_BYTES)?;
-        Ok(Self { author: author.as_str().to_owned(), body: draft.body, extras, files })
-    }
-
-    /// The message itself, with one of `files`, since over REST a message takes one; and the other files.
-    fn into_message(self, files: Vec<MediaSid>) -> (NewMessage, Extras, Vec<MediaSid>) {
-        let Self { author, body, mut extras, files: by_link } = self;
-        // What nobody but our clients could make anything of must stand in the body.
-        extras.without_body = body.is_none() && by_link.iter().any(Option::is_none);
-        let body = body.or_else(|| extras.without_body.then(|| extras.media.join("\n")));
-        let mut files = files.into_iter();
-        let message = NewMessage { author, body, attributes: None, media_sid: files.next() };
-        (message, extras, files.collect())
-    }
-}
-
-/// What we keep in a message's attributes, under `switchboard`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Extras {
-    /// Links to media, as they were sent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub media: Vec<String>,
-    /// Whether the message came without a body, so that what stands at Twilio in its place (which wants one, and whose
-    /// other clients show nothing else) is the links.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub without_body: bool,
-    /// The client's own id of the send.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_message_id: Option<String>,
-    /// What the message is about.
-    #[serde(flatten)]
-    pub about: About,
-    /// What the message is, in a support conversation, unless it is text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message_type: Option<MessageType>,
-    /// Our id of the send, where the client chose none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    send_id: Option<String>,
-    /// Places in `media` of links that were to be fetched and could not be.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub not_fetched: Vec<usize>,
-    /// Messages before this one that carry its further files; not shown by themselves.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    parts: Vec<MessageSid>,
-    /// The id of the send that this message only carries a file of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    part_of: Option<String>,
-}
-
-/// Whether a message only carries a file of another one, in whose place it is shown.
-pub(super) fn is_part(message: &Message) -> bool {
-    message.attributes.contains("part_of") && Extras::of(message).part_of.is_some()
-}
-
-impl Extras {
-    /// What `message` carries of ours; nothing when another writer's attributes cannot be read.
-    #[must_use]
-    pub fn of(message: &Message) -> Self {
-        #[derive(Deserialize)]
-        struct Attributes {
-            #[serde(default)]
-            switchboard: Extras,
-        }
-        if !message.attributes.contains(OURS) {
-            return Self::default();
-        }
-        serde_json::from_str::<Attributes>(&message.attributes).map(|all| all.switchboard).unwrap_or_default()
-    }
-
-    /// The id that makes the send recognisable.
-    pub(super) fn id(&self) -> Option<&str> {
-        self.client_message_id.as_deref().or(self.send_id.as_deref())
-    }
-
-    fn to_attributes(&self) -> Result<String, Error> {
-        self.to_attributes_beside(0)
-    }
-
-    /// With `more` bytes still to come.
-    fn to_attributes_beside(&self, more: usize) -> Result<String, Error> {
-        let text = serde_json::to_string(&serde_json::json!({ OURS: self })).map_err(|_| Error::Internal)?;
-        if text.len() + more > MESSAGE_ATTRIBUTES_BYTES {
-            return Err(Error::invalid("media", "links are too long: all together must stay under 4 KiB"));
-        }
-        Ok(text)
-    }
-}
 
 /// The results of sends with a client's id. Entries are made one at a time per id.
 pub(super) struct Sends {
@@ -200,9 +54,9 @@ impl Core {
     /// `client_message_id` at most one message is ever stored, however often this is called.
     ///
     /// # Errors
-    /// [`Error::NotAMember`], [`Error::Blocked`], [`Error::ConversationNotFound`], [`Error::ConversationClosed`],
-    /// [`Error::Invalid`], [`Error::KeyReused`], [`Error::Unavailable`]: nothing was sent. [`Error::UnknownOutcome`]: a repeat with the same
-    /// id finds out.
+    /// [`Error::TooManyRequests`] past `LIMIT_SENDS`; [`Error::NotAMember`], [`Error::Blocked`],
+    /// [`Error::ConversationNotFound`], [`Error::ConversationClosed`], [`Error::Invalid`], [`Error::KeyReused`],
+    /// [`Error::Unavailable`]: nothing was sent. [`Error::UnknownOutcome`]: a repeat with the same id finds out.
     pub async fn send_message(
         &self,
         caller: &Caller,
@@ -211,14 +65,11 @@ impl Core {
         mut draft: Draft,
     ) -> Result<Arc<Message>, Error> {
         let author = caller.acting_as(Some(author))?;
+        self.limits.sends.check(&author)?;
         self.ensure_member(caller, conversation).await?;
         self.ensure_may_write(&author, conversation).await?;
         let files = self.own_files(caller, &mut draft.media).await?;
-        if draft.body.as_deref().is_some_and(|body| body.chars().nth(SMS_CHARACTERS).is_some())
-            && self.roster(conversation).await?.has_phone()
-        {
-            return Err(Error::invalid("body", "must be at most 1600 characters where a phone takes part"));
-        }
+        self.ensure_fits_phones(conversation, draft.body.as_deref()).await?;
         let (core, caller) = (self.clone(), caller.clone());
         self.to_the_end(async move {
             let message = match draft.client_message_id.clone() {
@@ -232,6 +83,19 @@ impl Core {
             Ok(message)
         })
         .await
+    }
+
+    /// Refuses a body that would not reach the phones in the conversation. The roster is only read for a long one.
+    async fn ensure_fits_phones(
+        &self,
+        conversation: ConversationSid,
+        body: Option<&str>,
+    ) -> Result<(), Error> {
+        let is_long = body.is_some_and(|body| body.chars().nth(SMS_CHARACTERS).is_some());
+        if is_long && self.roster(conversation).await?.has_phone() {
+            return Err(Error::invalid("body", "must be at most 1600 characters where a phone takes part"));
+        }
+        Ok(())
     }
 
     async fn send_with_own_id(
@@ -256,7 +120,7 @@ impl Core {
         files: Vec<Option<MediaSid>>,
         id: String,
     ) -> Result<Arc<Message>, Error> {
-        let fingerprint = fingerprint(&draft);
+        let fingerprint = draft.fingerprint();
         let ours = Extras { client_message_id: Some(id.clone()), ..Default::default() };
         let composed = Composed::new(draft, files, author, ours)?;
         let send = self.claim_and_post(caller, conversation, composed, &id, &fingerprint);
@@ -329,12 +193,20 @@ impl Core {
                 }
             }
             let files = self.files_of(caller, conversation, &mut composed).await.map_err(nothing_yet)?;
-            let (mut message, mut extras, more_files) = composed.into_message(files);
-            for (place, file) in more_files.into_iter().enumerate() {
+            let has_both = composed.body.is_some() && !files.is_empty();
+            // A phone would get the file alone, and nothing of what the message says.
+            let apart = has_both && self.roster(conversation).await.map_err(nothing_yet)?.has_phone();
+            let mut files = files.into_iter();
+            let own = if apart { None } else { files.next() };
+            let (mut message, mut extras) = composed.into_message(own);
+            for (place, file) in files.enumerate() {
                 let part =
                     self.post_part(conversation, &message.author, &id, place, file, begun_before).await;
                 match part {
-                    Ok(Some(part)) => extras.parts.push(part.sid),
+                    Ok(Some(part)) => {
+                        self.note_media(&part).await;
+                        extras.parts.push(part.sid);
+                    }
                     Ok(None) => {}
                     Err(error) => return Err((error, extras.parts)),
                 }
@@ -409,6 +281,21 @@ impl Core {
             Err(Error::MediaNotFound) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The parts of `whole`: of those it names, since its attributes may be anybody's, only its author's own that name it in
+    /// turn. One Twilio call for each that is not in memory.
+    async fn parts_of(&self, whole: &Message) -> Vec<MessageSid> {
+        let extras = Extras::of(whole);
+        let mut parts = Vec::new();
+        for sid in extras.parts.iter().take(MEDIA_LINKS) {
+            let Ok(part) = self.message(whole.conversation_sid, *sid).await else { continue };
+            let names_it = Extras::of(&part).part_of.as_deref() == extras.id();
+            if is_part(&part) && part.author == whole.author && names_it {
+                parts.push(*sid);
+            }
+        }
+        parts
     }
 
     /// Deletes the parts of a message that was not sent, or is deleted.
@@ -543,6 +430,7 @@ impl Core {
     ) -> Result<Arc<Message>, Error> {
         self.ensure_member(caller, conversation).await?;
         ensure_author(caller, &self.message(conversation, message).await?.author)?;
+        self.ensure_fits_phones(conversation, Some(&body)).await?;
         let changes = MessageChanges { body: Some(body), ..Default::default() };
         let changed = self.twilio.update_message(conversation, message, &changes).await;
         let changed = Arc::new(changed.map_err(or_not_found(Error::MessageNotFound))?);
@@ -552,9 +440,9 @@ impl Core {
 
     /// Takes in and tells an edited message, if that is news.
     pub(super) fn message_changed(&self, message: &Arc<Message>) {
-        if self.history.take_in_change(message) {
-            self.note_change(message);
-            self.publish(&Event::MessageUpdated(Arc::clone(message)));
+        if let Some(message) = self.history.take_in_change(message) {
+            self.note_change(&message);
+            self.publish(&Event::MessageUpdated(message));
         }
     }
 
@@ -573,7 +461,7 @@ impl Core {
         ensure_author(caller, &known.author)?;
         let deleted = self.twilio.delete_message(conversation, message).await;
         deleted.map_err(or_not_found(Error::MessageNotFound))?;
-        self.delete_parts(conversation, &Extras::of(&known).parts).await;
+        self.delete_parts(conversation, &self.parts_of(&known).await).await;
         self.message_removed(conversation, message, known.index);
         Ok(())
     }
@@ -595,22 +483,4 @@ impl Core {
             tracing::warn!(%error, "old send keys are still there");
         }
     }
-}
-
-/// Tells two contents apart.
-fn fingerprint(draft: &Draft) -> String {
-    let mut hash = Sha256::new();
-    for part in draft.body.iter().chain(&draft.media) {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hash.update([u8::from(draft.body.is_some())]);
-    for (kind, id) in [(b'p', &draft.about.product_id), (b'o', &draft.about.offer_id)] {
-        if let Some(id) = id {
-            hash.update([kind]);
-            hash.update((id.len() as u64).to_be_bytes());
-            hash.update(id.as_bytes());
-        }
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

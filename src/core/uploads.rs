@@ -133,7 +133,7 @@ impl Core {
 }
 
 async fn inspect(file: File, size: u64) -> Result<(File, &'static str), Error> {
-    let inspecting = move || type_of(&file, size).map(|kind| (file, kind));
+    let inspecting = move || type_of("file", &file, size).map(|kind| (file, kind));
     tokio::task::spawn_blocking(inspecting).await.map_err(|_| Error::Internal)?
 }
 

@@ -75,6 +75,6 @@ fn of_body(error: &MultipartError) -> Error {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Error::TooLarge
     } else {
-        Error::Unreadable("the upload broke off or is not well-formed".to_owned())
+        Error::Unreadable("the upload broke off, came too slowly, or is not well-formed".to_owned())
     }
 }

@@ -21,9 +21,13 @@ mod talk;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::codes::IssuedCode;
 use super::conversations::OURS;
+use super::drafts::Extras;
 use super::{Conversation, ConversationSid, Error, Message, MessageSid};
 use crate::auth::Identity;
 use crate::store::SupportRow;
@@ -66,6 +70,14 @@ macro_rules! words {
                 }
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new().schema_type(Type::String).enum_values(Some([$($word),+])).into()
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 
@@ -309,18 +321,26 @@ impl SupportConversation {
         let is = |identity: &Option<Identity>| {
             identity.as_ref().filter(|identity| identity.as_str() == message.author).cloned()
         };
-        if message_type(message) == MessageType::System {
-            return Sender::System;
-        }
         match (is(&self.user), is(&self.guest)) {
             (Some(user), _) => Sender::User(user),
             (None, Some(guest)) => Sender::Guest(guest),
+            (None, None) if message_type(message) == MessageType::System => Sender::System,
             (None, None) => match Identity::try_from(message.author.as_str()) {
                 // What Twilio writes where no author was given.
                 Ok(author) if author.as_str() != "system" => Sender::Admin(author),
                 Ok(_) | Err(_) => Sender::System,
             },
         }
+    }
+
+    /// What `message`, which is in this conversation, is. Its owner may be on Twilio's SDK, where messages say of themselves what
+    /// they like; what only the other side sends is text then.
+    #[must_use]
+    pub fn message_type(&self, message: &Message) -> MessageType {
+        let said = message_type(message);
+        let is_owners = matches!(self.sender(message), Sender::User(_) | Sender::Guest(_));
+        let for_admins = matches!(said, MessageType::System | MessageType::AuthCode);
+        if is_owners && for_admins { MessageType::Text } else { said }
     }
 
     /// Whether the other side has read `message`. `owner_read`: up to where its owner has.
@@ -387,10 +407,9 @@ impl SupportConversation {
 }
 
 /// What `message` is: as it was sent, else a file where Twilio has one and no text.
-#[must_use]
-pub fn message_type(message: &Message) -> MessageType {
+fn message_type(message: &Message) -> MessageType {
     let only_media = message.body.is_none() && !message.media.is_empty();
-    let sent_as = super::messages::Extras::of(message).message_type;
+    let sent_as = Extras::of(message).message_type;
     sent_as.unwrap_or(if only_media { MessageType::File } else { MessageType::Text })
 }
 

@@ -20,8 +20,10 @@ const PAGES_AT_MOST: usize = 1_000;
 /// A message to be sent; its length is right.
 #[derive(Debug, Clone)]
 pub struct NewSupportMessage {
-    /// What it says.
-    pub text: String,
+    /// What it says; `None`: only files.
+    pub text: Option<String>,
+    /// Links to files, http or https.
+    pub attachments: Vec<String>,
     /// What it is.
     pub message_type: MessageType,
     /// The client's own id of this send.
@@ -71,22 +73,16 @@ impl Core {
         sid: ConversationSid,
         new: NewSupportMessage,
     ) -> Result<Arc<Message>, Error> {
-        let (conversation, side) = self.support_for(caller, sid).await?;
+        let (conversation, side) = self.open_support_for(caller, sid).await?;
         let for_admins = matches!(new.message_type, MessageType::System | MessageType::AuthCode);
         if side == Side::Owner && for_admins {
             return Err(AuthError::Forbidden.into());
         }
-        if conversation.status == SupportStatus::Closed {
-            return Err(Error::ConversationClosed);
-        }
         let author = self.support_identity(caller, &conversation, side)?;
-        let acting = match caller {
-            // Whoever came by the conversation's id alone acts as the guest whose it is.
-            Caller::Anonymous | Caller::Guest(_) => Caller::Guest(author.clone()),
-            Caller::Known { .. } | Caller::Service => caller.clone(),
-        };
+        let acting = acting(caller, &author);
         let draft = Draft {
-            body: Some(new.text),
+            body: new.text,
+            media: new.attachments,
             client_message_id: new.client_message_id,
             message_type: Some(new.message_type),
             ..Draft::default()
@@ -94,6 +90,44 @@ impl Core {
         let message = self.send_message(&acting, &author, sid, draft).await?;
         self.assign_support(caller, &conversation).await;
         Ok(message)
+    }
+
+    /// Whose a file is that `caller` brings for the support conversation `sid`. Whoever has a token may bring one before
+    /// there is a conversation; a guest, whom nobody knows, only into one.
+    ///
+    /// # Errors
+    /// As [`Core::support_for`]; [`Error::ConversationClosed`], [`Error::Invalid`] where a guest names no conversation,
+    /// [`AuthError::Missing`] where nobody is known.
+    pub async fn support_uploader(
+        &self,
+        caller: &Caller,
+        sid: Option<ConversationSid>,
+    ) -> Result<Caller, Error> {
+        let Some(sid) = sid else {
+            return match caller {
+                Caller::Known { .. } | Caller::Service => Ok(caller.clone()),
+                Caller::Guest(_) => Err(Error::invalid("conversationId", "is missing")),
+                Caller::Anonymous => Err(AuthError::Missing.into()),
+            };
+        };
+        let (conversation, side) = self.open_support_for(caller, sid).await?;
+        Ok(match side {
+            Side::Admin => caller.clone(),
+            Side::Owner => acting(caller, conversation.owner().identity()),
+        })
+    }
+
+    /// As [`Core::support_for`], for what needs a conversation that is not over.
+    async fn open_support_for(
+        &self,
+        caller: &Caller,
+        sid: ConversationSid,
+    ) -> Result<(Arc<SupportConversation>, Side), Error> {
+        let (conversation, side) = self.support_for(caller, sid).await?;
+        if conversation.status == SupportStatus::Closed {
+            return Err(Error::ConversationClosed);
+        }
+        Ok((conversation, side))
     }
 
     /// Moves the caller's side's horizon up to `message`, and tells it; the message's conversation is looked for in
@@ -117,11 +151,7 @@ impl Core {
         match side {
             Side::Owner => {
                 let owner = conversation.owner().identity().clone();
-                let acting = match caller {
-                    Caller::Anonymous | Caller::Guest(_) => Caller::Guest(owner.clone()),
-                    Caller::Known { .. } | Caller::Service => caller.clone(),
-                };
-                self.mark_read(&acting, &owner, sid, Some(index)).await?;
+                self.mark_read(&acting(caller, &owner), &owner, sid, Some(index)).await?;
             }
             Side::Admin => {
                 if conversation.admin_read.is_none_or(|read| read < index) {
@@ -224,5 +254,13 @@ impl Core {
             }
         }
         Ok(())
+    }
+}
+
+/// As whom `caller` acts for `owner`: whoever came by the conversation's id alone, as the guest whose it is.
+fn acting(caller: &Caller, owner: &Identity) -> Caller {
+    match caller {
+        Caller::Anonymous | Caller::Guest(_) => Caller::Guest(owner.clone()),
+        Caller::Known { .. } | Caller::Service => caller.clone(),
     }
 }

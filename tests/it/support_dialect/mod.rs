@@ -4,6 +4,7 @@ mod codes;
 mod contract;
 mod desk;
 mod events;
+mod files;
 mod guests;
 mod refusals;
 mod widget;
@@ -260,6 +261,11 @@ impl Line {
         self.hears_error().await;
         let heard = self.next().await;
         assert!(matches!(heard, Heard::Ack(answered, _) if answered == id), "{heard:?}");
+    }
+
+    /// The server ends the connection.
+    pub(crate) async fn is_ended(&mut self) {
+        self.socket.is_ended().await;
     }
 
     /// Nothing is unread; the client goes.
