@@ -7,14 +7,14 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use url::Url;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 use crate::core::Inbound;
 use crate::twilio::{AccountSid, ServiceSid, Validator, Webhook, parse};
@@ -51,16 +51,29 @@ impl Webhooks {
     }
 
     /// The route.
-    pub fn routes(self) -> Router {
+    pub fn routes(self) -> OpenApiRouter {
         let refuse = async || (StatusCode::METHOD_NOT_ALLOWED, "Twilio posts here\n");
-        Router::new()
-            .route(PATH, post(take).fallback(refuse))
+        OpenApiRouter::new()
+            .routes(routes!(take).map(|methods| methods.fallback(refuse)))
             .layer(DefaultBodyLimit::max(REPORT_BYTES))
             .with_state(self)
     }
 }
 
-async fn take(State(webhooks): State<Webhooks>, report: Report) -> Response {
+/// Takes a report of Twilio's, or its question whether a message may be added.
+#[utoipa::path(post, path = PATH, security(("twilio" = [])),
+    request_body(content(
+        (Object = "application/x-www-form-urlencoded"),
+        (Object = "application/json")
+    )),
+    responses(
+        (status = 200, description = "Taken; it may be added.", body = Object),
+        (status = 400, description = "It cannot be read.", body = String, content_type = "text/plain"),
+        (status = 403, description = "Not Twilio's, or it may not be added.", body = String, content_type = "text/plain"),
+        (status = 413, description = "Too long.", body = String, content_type = "text/plain"),
+        (status = 503, description = "Too much at once.", body = String, content_type = "text/plain"),
+    ))]
+async fn take(State(webhooks): State<Webhooks>, report: Report) -> impl IntoResponse {
     match webhooks.0.inbound.permits(&report.webhook).await {
         Some(true) => return ([(CONTENT_TYPE, "application/json")], "{}").into_response(),
         Some(false) => return refused("forbidden", StatusCode::FORBIDDEN),
@@ -93,7 +106,8 @@ impl FromRequest<Webhooks> for Report {
         let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
         let content_type = text(&headers, CONTENT_TYPE.as_str());
         let signature = text(&headers, "x-twilio-signature").unwrap_or_default();
-        let is_json = content_type.is_some_and(|kind| kind.starts_with("application/json"));
+        let essence = content_type.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+        let is_json = essence.trim().eq_ignore_ascii_case("application/json");
         let genuine = if is_json {
             doorman.validator.accepts_json(&url, &body, signature)
         } else {

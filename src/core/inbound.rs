@@ -12,14 +12,15 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use futures::FutureExt;
 use tokio::sync::mpsc;
 
+use super::deliveries::CopyReport;
 use super::events::Seen;
-use super::{Conversation, Core, Event, Message, Participant};
+use super::{Conversation, Core, Message, Participant};
 use crate::twilio::{Webhook, WebhookEvent};
 
 /// Reports that may wait. Above it Twilio is told to come back.
 const QUEUE: usize = 1_024;
-/// A message older than this is taken in but not told: nobody waits for it, and an old report may be replayed by somebody
-/// who got hold of it (signatures carry no time).
+/// What is older than this is not told: nobody waits for it, and an old report may be replayed by somebody who got hold of it
+/// (signatures carry no time).
 const NEWS_FOR: TimeDelta = TimeDelta::minutes(15);
 /// How long the queue may take to run dry at the end.
 const DRAIN_FOR: Duration = Duration::from_secs(2);
@@ -87,12 +88,16 @@ impl Core {
             return;
         }
         match report.event {
-            WebhookEvent::MessageAdded(message) => {
-                self.note_media(&message).await;
-                self.learn_support(message.conversation_sid).await;
-                self.message_reported(whole_seconds(message));
+            WebhookEvent::MessageAdded(message) => self.message_found(message).await,
+            WebhookEvent::MessageUpdated(message) => {
+                let message = whole_seconds(message);
+                if self.is_long_ago(message.date_updated.unwrap_or(message.date_created)) {
+                    self.history.forget(message.conversation_sid);
+                    self.forget_last_message(message.conversation_sid);
+                } else {
+                    self.message_changed(&Arc::new(message));
+                }
             }
-            WebhookEvent::MessageUpdated(message) => self.message_changed(&Arc::new(whole_seconds(message))),
             WebhookEvent::MessageRemoved { conversation_sid, message_sid, index } => {
                 self.message_removed(conversation_sid, message_sid, index);
             }
@@ -100,7 +105,11 @@ impl Core {
                 self.conversation_added(Arc::new(dated(conversation)), Vec::new(), None).await;
             }
             WebhookEvent::ConversationUpdated(conversation) => {
-                self.conversation_changed(dated(conversation)).await;
+                if self.is_long_ago(conversation.date_updated) {
+                    self.conversations.forget(conversation.sid).await;
+                } else {
+                    self.conversation_changed(dated(conversation)).await;
+                }
             }
             WebhookEvent::ConversationStateUpdated { conversation_sid, to, .. } => {
                 // The report has no other field; what is not in memory has nobody who would have to forget it.
@@ -112,10 +121,18 @@ impl Core {
                 self.conversation_removed(conversation_sid).await
             }
             WebhookEvent::ParticipantAdded(participant) => {
-                self.participant_added(Arc::new(joined(participant))).await;
+                if self.is_long_ago(participant.date_updated) {
+                    self.participants.forget(participant.conversation_sid).await;
+                } else {
+                    self.participant_added(Arc::new(joined(participant))).await;
+                }
             }
             WebhookEvent::ParticipantUpdated(participant) => {
-                self.participant_changed(joined(participant)).await
+                if self.is_long_ago(participant.date_updated) {
+                    self.participants.forget(participant.conversation_sid).await;
+                } else {
+                    self.participant_changed(joined(participant)).await;
+                }
             }
             WebhookEvent::ParticipantRemoved(participant) => {
                 self.participant_removed(&Arc::new(participant)).await
@@ -128,15 +145,14 @@ impl Core {
                 status,
                 error_code,
             } => {
-                if self.door.first(Seen::Delivery(message_sid, participant_sid, status)) {
-                    self.publish(&Event::DeliveryUpdated {
-                        conversation: conversation_sid,
-                        message: message_sid,
-                        participant: participant_sid,
-                        status,
-                        error_code: error_code.unwrap_or(0),
-                    });
-                }
+                self.delivery_reported(CopyReport {
+                    conversation: conversation_sid,
+                    message: message_sid,
+                    participant: participant_sid,
+                    status,
+                    error_code,
+                })
+                .await;
             }
             // A new user is in no conversation yet; what asks for leave has happened to nobody.
             WebhookEvent::UserAdded(_) | WebhookEvent::MessageAdd { .. } | WebhookEvent::Unhandled { .. } => {
@@ -144,9 +160,18 @@ impl Core {
         }
     }
 
-    fn message_reported(&self, message: Message) {
-        let message = Arc::new(message);
-        if self.clock.now() - message.date_created > NEWS_FOR {
+    /// Whether a report of this moment is so old that things may have changed since. Then whoever asks next reads anew what
+    /// it is about: an old report that somebody replays tells nobody anything, and opens no door.
+    fn is_long_ago(&self, reported: DateTime<Utc>) -> bool {
+        self.clock.now() - reported > NEWS_FOR
+    }
+
+    /// Takes in a message that others sent, and tells it if it is new.
+    pub(super) async fn message_found(&self, message: Message) {
+        self.note_media(&message).await;
+        self.learn_support(message.conversation_sid).await;
+        let message = Arc::new(whole_seconds(message));
+        if self.is_long_ago(message.date_created) {
             self.history.take_in(&message);
             self.note_last_message(&message);
             tracing::info!(message.sid = %message.sid, "an old message was reported; it is not told");

@@ -1,7 +1,7 @@
 //! What an HTTP answer of Twilio's says: done, refused, come back later, or nothing to rely on.
 //!
 //! Twilio's answers are untrusted input: a body is read up to a cap, an error may be HTML, and no text of a body gets
-//! into an error that is logged, apart from the `message` of Twilio's own refusals.
+//! into a line of the log.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// From `{"code":20404,"message":"…","more_info":"…","status":404}`, if it is that.
-    fn of(status: StatusCode, body: &[u8]) -> Self {
+    pub(super) fn of(status: StatusCode, body: &[u8]) -> Self {
         #[derive(Deserialize, Default)]
         struct Body {
             code: Option<u32>,

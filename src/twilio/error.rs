@@ -1,6 +1,6 @@
 //! What can go wrong between here and Twilio, told by what it means for the caller: did anything happen or not.
 //!
-//! Twilio's texts are inside for the log. What an app is told about them is decided elsewhere.
+//! A log line has the number of Twilio's reason and not its text. What an app is told is decided elsewhere.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use super::ConversationSid;
 pub enum Error {
     /// Twilio answered 4xx: nothing happened, and asking again will not help. Also what cannot be asked at all, such as
     /// an identity that no path can carry (status 400, no code).
-    #[error("twilio refused ({status}{}): {message}", .code.map(|code| format!(", code {code}")).unwrap_or_default())]
+    #[error("twilio refused ({status}{})", .code.map(|code| format!(", https://www.twilio.com/docs/api/errors/{code}")).unwrap_or_default())]
     Refused {
         /// The HTTP status.
         status: u16,
         /// Twilio's own number for the reason, see <https://www.twilio.com/docs/api/errors>.
         code: Option<u32>,
-        /// Twilio's text, for the log only: it may name people.
+        /// Twilio's text, for nobody's eyes: it may name people, or repeat what was sent.
         message: String,
     },
     /// Twilio answered 429 until there was no time left: nothing happened.
@@ -136,7 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn the_log_line_has_status_code_and_reason() {
-        assert_eq!(refused(404, 20404, "gone").to_string(), "twilio refused (404, code 20404): gone");
+    fn the_log_line_says_where_the_reason_is_explained_and_nothing_of_what_was_sent() {
+        assert_eq!(
+            refused(404, 20404, "+15551230001 is gone").to_string(),
+            "twilio refused (404, https://www.twilio.com/docs/api/errors/20404)"
+        );
+        let unexplained = Error::Refused { status: 400, code: None, message: "alice".to_owned() };
+        assert_eq!(unexplained.to_string(), "twilio refused (400)");
     }
 }

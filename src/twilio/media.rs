@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::call::{Call, Content, Service, Source, Verb, query};
-use super::{Client, Error, MediaSid, lenient};
+use super::{Client, ConversationSid, Error, MediaSid, lenient};
 
 /// A stored file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Media {
     pub size: u64,
     /// As it was uploaded.
     pub filename: Option<String>,
+    /// The conversation with the message that it was sent with, once it was.
+    #[serde(default, rename = "channel_sid", deserialize_with = "lenient::or_default")]
+    pub conversation_sid: Option<ConversationSid>,
     /// Where it can be had.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub links: MediaLinks,

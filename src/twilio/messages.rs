@@ -55,7 +55,7 @@ pub struct MessageMedia {
 /// How a message fared with the participants outside the chat.
 ///
 /// Source: <https://www.twilio.com/docs/conversations/delivery-receipts>
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DeliverySummary {
     /// How many such participants there are.
     pub total: u32,
@@ -72,7 +72,7 @@ pub struct DeliverySummary {
 }
 
 /// How many of the participants outside the chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryAmount {
     /// Every one.

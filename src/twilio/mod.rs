@@ -35,6 +35,8 @@ mod users;
 
 mod access_token;
 mod form;
+#[doc(hidden)]
+pub mod fuzzing;
 mod signature;
 mod webhook;
 

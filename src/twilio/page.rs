@@ -145,7 +145,9 @@ struct Meta<'a> {
     next_page_url: Option<Cow<'a, str>>,
 }
 
-fn page_in<T: DeserializeOwned>(envelope: &HashMap<String, Box<RawValue>>) -> Result<Page<T>, &'static str> {
+pub(super) fn page_in<T: DeserializeOwned>(
+    envelope: &HashMap<String, Box<RawValue>>,
+) -> Result<Page<T>, &'static str> {
     let meta = envelope.get("meta").ok_or("no meta")?;
     let meta: Meta<'_> = serde_json::from_str(meta.get()).map_err(|_| "no usable meta")?;
     let items = envelope.get(meta.key.as_ref()).ok_or("no array under meta.key")?;

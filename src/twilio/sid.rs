@@ -7,6 +7,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 /// The text is not the SID that was asked for.
@@ -83,6 +86,15 @@ macro_rules! sids {
                 deserializer.deserialize_str(Text)
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let pattern = concat!("^", $prefix, "[0-9a-f]{32}$");
+                ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).into()
+            }
+        }
+
+        impl ToSchema for $name {}
     )+};
 }
 

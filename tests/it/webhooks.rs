@@ -6,7 +6,10 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use switchboard::clock::Clock;
-use switchboard::twilio::sign_form;
+use switchboard::config::Config;
+use switchboard::core::Inbound;
+use switchboard::server;
+use switchboard::twilio::{self, sign_form};
 
 use crate::support::app::Stage;
 use crate::support::webhook::Webhook;
@@ -67,8 +70,8 @@ fn message_sid(index: u32) -> String {
 }
 
 #[tokio::test]
-async fn every_kind_of_report_is_taken_when_it_is_signed() {
-    let app = TestApp::without_webhooks().await;
+async fn every_kind_of_report_is_taken_when_it_is_signed_and_writes_nothing() {
+    let mut app = TestApp::without_webhooks().await;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/twilio/webhooks");
     let mut taken = 0;
     for file in std::fs::read_dir(folder).unwrap() {
@@ -77,6 +80,9 @@ async fn every_kind_of_report_is_taken_when_it_is_signed() {
         taken += 1;
     }
     assert!(taken >= 30, "{taken}");
+    // All of them, to the end. What a report made us write would be reported, and so on without end.
+    app.restart().await;
+    assert_eq!(app.writes(), 0, "taking a report in writes nothing to Twilio");
     app.finish([]).await;
 }
 
@@ -232,10 +238,13 @@ async fn messages_are_told_in_twilios_order_and_a_hole_only_delays() {
     for index in 0..4 {
         assert_eq!(scene.bob.hears_message().await, index.to_string());
     }
-    // Four never comes.
     scene.app.tell(&scene.message(5)).await;
     assert_eq!(scene.bob.hears_message().await, "5");
     assert_eq!(scene.app.rest().history(&scene.conversation).await, ["0", "1", "2", "3", "5"]);
+    // Later than anybody waits.
+    scene.app.tell(&scene.message(4)).await;
+    assert_eq!(scene.bob.hears("new_message").await["message"]["index"], 4);
+    assert_eq!(scene.app.rest().history(&scene.conversation).await, ["0", "1", "2", "3", "4", "5"]);
     scene.finish().await;
 }
 
@@ -266,6 +275,56 @@ async fn an_edit_is_told_once_and_an_older_one_not_at_all() {
 }
 
 #[tokio::test]
+async fn a_message_whose_edit_was_told_first_appears_once_and_edited() {
+    let mut scene = Scene::start().await;
+    let edit = scene
+        .sample("onMessageUpdated")
+        .with("MessageSid", &message_sid(0))
+        .with("Index", "0")
+        .with("Body", "edited")
+        .with("DateUpdated", &ago(TimeDelta::seconds(-10)));
+    scene.app.tell(&edit).await;
+    scene.app.tell(&scene.message(0)).await;
+    scene.app.tell(&scene.message(0)).await;
+    scene.app.tell(&scene.message(1)).await;
+    scene.bob.hears("message_updated").await;
+    assert_eq!(scene.bob.hears_message().await, "edited");
+    assert_eq!(scene.bob.hears_message().await, "1");
+    assert_eq!(scene.app.rest().history(&scene.conversation).await, ["edited", "1"]);
+    scene.finish().await;
+}
+
+#[tokio::test]
+async fn a_report_about_an_unknown_conversation_is_taken_and_asks_nobody() {
+    let scene = Scene::start().await;
+    let before = scene.app.asked().len();
+    let elsewhere = format!("CH{}", "9".repeat(32));
+    for name in ["onMessageAdded", "onParticipantAdded_chat", "onMessageRemoved", "onConversationUpdated"] {
+        scene.app.tell(&scene.sample(name).with("ConversationSid", &elsewhere)).await;
+    }
+    assert_eq!(scene.app.asked_since(before), Vec::<String>::new());
+    scene.finish().await;
+}
+
+/// On one thread, on which nothing else runs as long as the test does not wait.
+#[tokio::test]
+async fn of_more_reports_than_can_wait_the_rest_is_refused() {
+    let app = TestApp::without_webhooks().await;
+    let config = Config { database_url: Some("sqlite::memory:".to_owned()), ..Config::default() };
+    let core = server::core(&app.dev(config), Clock::system()).await.unwrap();
+    let inbound = Inbound::start(core.clone());
+    let report = Webhook::sample("webhook_onMessageAdded.form", &app.mock);
+    let report = || twilio::parse(None, report.body().as_bytes()).unwrap();
+    let taken = (0..2_000).take_while(|_| inbound.push(report(), None).is_ok()).count();
+    assert_eq!(taken, 1_024);
+    inbound.drained().await;
+    inbound.push(report(), None).expect("there is room again");
+    inbound.drained().await;
+    core.close().await;
+    app.finish([]).await;
+}
+
+#[tokio::test]
 async fn a_message_whose_removal_was_told_first_never_appears() {
     let mut scene = Scene::start().await;
     let removed = scene.sample("onMessageRemoved").with("MessageSid", &message_sid(0)).with("Index", "0");
@@ -286,6 +345,62 @@ async fn an_old_message_is_no_news_but_history() {
     scene.app.tell(&scene.message(1)).await;
     assert_eq!(scene.bob.hears_message().await, "1");
     assert_eq!(scene.app.rest().history(&scene.conversation).await, ["0", "1"]);
+    scene.finish().await;
+}
+
+#[tokio::test]
+async fn an_old_report_that_somebody_replays_lets_nobody_in() {
+    let app = TestApp::with(Stage { required: true, silent: true, ..Stage::default() }).await;
+    let conversation = app.conversation(&["alice", "bob"]).await;
+    let mut mallory = app.socket_as("mallory").await;
+    let replayed = |name: &str| {
+        Webhook::sample(&format!("webhook_{name}.form"), &app.mock)
+            .with("ConversationSid", &conversation)
+            .with("ParticipantSid", "MB000000000000000000000000000000c1")
+            .with("Identity", "mallory")
+            .with("DateCreated", &ago(TimeDelta::days(3)))
+            .with("DateUpdated", &ago(TimeDelta::days(3)))
+    };
+    for name in ["onParticipantAdded_chat", "onParticipantUpdated"] {
+        app.tell(&replayed(name)).await;
+        // Reports are taken in beside the answer; one about something else, of now, shows that these have been.
+        let renamed = Webhook::sample("webhook_onConversationUpdated.form", &app.mock)
+            .with("ConversationSid", &conversation)
+            .with("FriendlyName", name)
+            .with("DateUpdated", &ago(TimeDelta::seconds(-60)));
+        app.tell(&renamed).await;
+        let joining = json!({ "conversationSid": conversation, "identity": "mallory" });
+        mallory.emit("join_conversation", &joining).await;
+        assert_eq!(mallory.hears("joined_conversation").await["success"], false, "{name}");
+        let members = app.rest_as("alice").participants(&conversation).await;
+        assert_eq!(members, ["alice", "bob"], "{name}");
+    }
+    app.finish([mallory]).await;
+}
+
+#[tokio::test]
+async fn an_old_change_that_somebody_replays_changes_nothing() {
+    let mut scene = Scene::start().await;
+    let sent = scene.app.rest().say(&scene.conversation, "alice", "0").await;
+    scene.bob.hears("new_message").await;
+    let days_ago = ago(TimeDelta::days(3));
+    let edited = scene
+        .sample("onMessageUpdated")
+        .with("MessageSid", sent["message_sid"].as_str().unwrap())
+        .with("Index", "0")
+        .with("Body", "of old")
+        .with("DateUpdated", &days_ago);
+    let renamed =
+        scene.sample("onConversationUpdated").with("FriendlyName", "Of old").with("DateUpdated", &days_ago);
+    // Unknown here, as after a restart.
+    scene.app.restart().await;
+    let bob = scene.app.room(&scene.conversation, &["bob"]).await.remove(0);
+    scene.bob = bob;
+    scene.app.tell(&edited).await;
+    scene.app.tell(&renamed).await;
+    scene.app.tell(&scene.message(1)).await;
+    assert_eq!(scene.bob.hears_message().await, "1");
+    assert_eq!(scene.app.rest().history(&scene.conversation).await.first().unwrap(), "0");
     scene.finish().await;
 }
 
