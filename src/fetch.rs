@@ -41,6 +41,13 @@ pub enum NotFetched {
     Failed(#[source] reqwest::Error),
 }
 
+impl NotFetched {
+    /// Without the address, in which there may be a signature.
+    fn failed(error: reqwest::Error) -> Self {
+        Self::Failed(error.without_url())
+    }
+}
+
 impl Fetcher {
     /// `allowed`: networks of ours that may be fetched from all the same.
     ///
@@ -76,7 +83,7 @@ impl Fetcher {
     pub async fn get(&self, address: &str) -> Result<Fetched, NotFetched> {
         let url =
             Url::parse(address).ok().filter(|url| self.filter.lets(url)).ok_or(NotFetched::NotPublic)?;
-        let response = self.http.get(url).send().await.map_err(NotFetched::Failed)?;
+        let response = self.http.get(url).send().await.map_err(NotFetched::failed)?;
         match response.status().as_u16() {
             200 => Ok(Fetched(response)),
             status => Err(NotFetched::Status(status)),
@@ -100,7 +107,7 @@ impl Fetched {
     /// # Errors
     /// [`NotFetched::Failed`] when it breaks off.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, NotFetched> {
-        self.0.chunk().await.map_err(NotFetched::Failed)
+        self.0.chunk().await.map_err(NotFetched::failed)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Which metric is counted where stands beside what it counts; the route `/metrics` is the server's.
 
 use std::future::Future;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Metadata};
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Calls to Twilio, by all requests together.
@@ -25,9 +27,10 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// Bounds of every histogram of durations, in seconds. Such metrics end in `_seconds`.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-/// These write request headers and packets, so tokens and messages, below `info`.
-const CONFIDENTIAL_BELOW_INFO: [&str; 8] =
-    ["engineioxide", "socketioxide", "tungstenite", "tokio_tungstenite", "hyper", "reqwest", "h2", "sqlx"];
+/// The only code whose lines below `info` are written. Libraries show request headers, packets, statements and bodies there
+/// (hyper, reqwest, tungstenite, engineioxide, sqlx, axum), the next version of any of them may, and so do tokens and
+/// messages come into a log.
+const OWN: &str = "switchboard";
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,17 +68,32 @@ impl Default for LogFilter {
 }
 
 /// Starts logging to standard error. A second call changes nothing.
-///
-/// Whatever `filter` says, libraries that write headers and packets at `debug` and `trace` stay at `info`: no level
-/// shows a token or a message.
 pub fn init(format: LogFormat, filter: &LogFilter) {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    // An error means that a subscriber is in place: this was called before.
+    let _already =
+        tracing_subscriber::registry().with(lines(format, filter, colours, std::io::stderr)).try_init();
+}
+
+/// The log as a layer, written to `writer`: each event is one line, whatever text of a client's is in it.
+///
+/// Whatever `filter` says, libraries stay at `info`: no level shows a token or a message.
+pub fn lines<S, W>(
+    format: LogFormat,
+    filter: &LogFilter,
+    colours: bool,
+    writer: W,
+) -> impl Layer<S> + use<S, W>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    W: for<'line> MakeWriter<'line> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(OneLine(writer));
     let lines = match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => lines.with_ansi(colours).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).boxed(),
     };
-    // An error means that a subscriber is in place: this was called before.
-    let _already = tracing_subscriber::registry().with(lines.with_filter(line_filter(filter))).try_init();
+    lines.with_filter(line_filter(filter))
 }
 
 fn line_filter<S>(filter: &LogFilter) -> impl tracing_subscriber::layer::Filter<S> + use<S> {
@@ -84,11 +102,39 @@ fn line_filter<S>(filter: &LogFilter) -> impl tracing_subscriber::layer::Filter<
 }
 
 fn may_be_written(metadata: &Metadata<'_>) -> bool {
-    let root = metadata.target().split("::").next().unwrap_or_default();
-    *metadata.level() <= Level::INFO
-        || !CONFIDENTIAL_BELOW_INFO.iter().any(|library| {
-            root.strip_prefix(library).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-        })
+    *metadata.level() <= Level::INFO || metadata.target().split("::").next() == Some(OWN)
+}
+
+/// Writes each event as one line: a line feed inside it would begin a line that nobody wrote.
+struct OneLine<W>(W);
+
+impl<'line, W: MakeWriter<'line>> MakeWriter<'line> for OneLine<W> {
+    type Writer = OneLine<W::Writer>;
+
+    fn make_writer(&'line self) -> Self::Writer {
+        OneLine(self.0.make_writer())
+    }
+}
+
+impl<W: Write> Write for OneLine<W> {
+    /// `event` is all of one: the formatter writes nothing else.
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        let (text, end) = match event.strip_suffix(b"\n") {
+            Some(text) => (text, "\n"),
+            None => (event, ""),
+        };
+        if text.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+            let text = String::from_utf8_lossy(text).replace('\n', "\\n").replace('\r', "\\r");
+            self.0.write_all(format!("{text}{end}").as_bytes())?;
+        } else {
+            self.0.write_all(event)?;
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The metrics recorder of this process; clones show the same figures.
@@ -165,7 +211,6 @@ pub fn in_same_count<F: Future>(future: F) -> impl Future<Output = F::Output> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::sync::Arc;
 
     use parking_lot::Mutex;
@@ -208,24 +253,41 @@ mod tests {
         }
     }
 
-    #[test]
-    fn no_level_shows_what_libraries_write_about_packets() {
+    fn logged(format: LogFormat, filter: &str, log: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();
-        let lines = tracing_subscriber::fmt::layer()
-            .with_writer(move || writer.clone())
-            .with_filter(line_filter(&"trace,engineioxide=trace".parse().unwrap()));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+        let lines = lines(format, &filter.parse().unwrap(), false, move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), log);
+        let written = written.0.lock().clone();
+        String::from_utf8(written).unwrap()
+    }
+
+    #[test]
+    fn no_level_shows_what_libraries_write_about_packets() {
+        let written = logged(LogFormat::Text, "trace,engineioxide=trace", || {
             tracing::trace!("ours");
             tracing::info!(target: "engineioxide::socket", "theirs");
             tracing::debug!(target: "engineioxide::socket", "canary");
             tracing::trace!(target: "socketioxide_core::parser", "canary");
             tracing::debug!(target: "hyper_util::client", "canary");
-            tracing::debug!(target: "hyperactive", "somebody else's");
+            tracing::trace!(target: "axum::rejection", "canary");
+            tracing::debug!(target: "switchboard_of_somebody_else", "canary");
         });
-        let written = String::from_utf8(written.0.lock().clone()).unwrap();
-        assert!(["ours", "theirs", "somebody else's"].iter().all(|line| written.contains(line)), "{written}");
+        assert!(["ours", "theirs"].iter().all(|line| written.contains(line)), "{written}");
         assert!(!written.contains("canary"), "{written}");
+    }
+
+    #[test]
+    fn a_text_with_line_feeds_stays_on_its_line() {
+        let forged = "x\r\n2026-01-01T00:00:00Z  INFO switchboard: an admin signed in\n";
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let written = logged(format, "info", || {
+                tracing::info!(identity = %forged, text = forged, "{forged}");
+                tracing::info!("the next");
+            });
+            assert_eq!(written.lines().count(), 2, "{written}");
+            assert!(!written.contains('\r'), "{written}");
+        }
     }
 
     #[test]

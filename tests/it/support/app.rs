@@ -13,13 +13,13 @@ use switchboard::webhooks;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Rest, Socket, TestDatabase, soon, until};
+use super::{Rest, Socket, TestDatabase, logs, soon, until};
 
 /// Signs the app's tokens.
 pub(crate) const JWT_SECRET: &str = "a-secret-of-the-tests-that-is-long-enough";
-/// What the app's back end shows.
 /// The one address of this machine that files are fetched from.
 pub(crate) const INGESTED_FROM: &str = "127.0.0.2";
+/// What the app's back end shows.
 pub(crate) const API_KEY: &str = "the-api-key-of-the-back-end";
 
 /// What is different from the usual.
@@ -33,8 +33,16 @@ pub(crate) struct Stage {
     pub(crate) no_phone_number: bool,
     /// Messages to somebody nobody knows are refused.
     pub(crate) strict_users: bool,
+    /// Who has registered no phone is written to by text.
+    pub(crate) sms_fallback: bool,
+    /// Whose phones may be brought in; `None`: as it is with a mock.
+    pub(crate) sms_countries: Option<&'static str>,
+    /// How many new ones within a day.
+    pub(crate) sms_daily_cap: Option<u32>,
     /// The id of a guest's conversation is no key to it.
     pub(crate) no_guest_capability: bool,
+    /// Settings beside those that the stage has words for.
+    pub(crate) settings: Config,
     /// The address Twilio knows the service by, if it is not where the service listens.
     pub(crate) public_url: Option<&'static str>,
 }
@@ -115,6 +123,11 @@ impl TestApp {
     }
 
     async fn run(&mut self) {
+        logs::listen();
+        for secret in [JWT_SECRET, API_KEY, self.mock.auth_token(), self.mock.api_key_secret()] {
+            logs::must_not_show(secret);
+        }
+        let settings = self.stage.settings.clone();
         let config = Config {
             listen: Some("127.0.0.1:0".to_owned()),
             public_url: Some(self.stage.public_url.unwrap_or("http://127.0.0.1:0").to_owned()),
@@ -123,8 +136,13 @@ impl TestApp {
             adapter_api_key: Some(API_KEY.into()),
             media_ingest_networks: Some(INGESTED_FROM.to_owned()),
             strict_users: Some(self.stage.strict_users.to_string()),
+            sms_fallback: self.stage.sms_fallback.then(|| "true".to_owned()),
+            sms_countries: self.stage.sms_countries.map(str::to_owned),
+            sms_daily_cap: self.stage.sms_daily_cap.map(|cap| cap.to_string()),
             guest_capability: self.stage.no_guest_capability.then(|| "false".to_owned()),
-            ..Config::default()
+            // Stories of tokens that do not hold have more of them than one address may show.
+            limit_wrong_tokens: settings.limit_wrong_tokens.clone().or_else(|| Some("off".to_owned())),
+            ..settings
         };
         let mut settings = if self.stage.required { self.serve(config) } else { self.dev(config) };
         settings.twilio.phone_number = settings.twilio.phone_number.filter(|_| !self.stage.no_phone_number);
@@ -138,7 +156,8 @@ impl TestApp {
         self.running = Some(Running { end, served });
     }
 
-    fn dev(&self, config: Config) -> switchboard::config::Settings {
+    /// What the service beside this mock would be built from, with these settings.
+    pub(crate) fn dev(&self, config: Config) -> switchboard::config::Settings {
         let url = || self.mock.url().parse().unwrap();
         let mock = MockTwilio {
             account_sid: self.mock.account_sid().to_owned(),
@@ -332,6 +351,10 @@ impl TestApp {
         }
         drop(sockets);
         self.stop().await;
+        for secret in [self.mock.auth_token(), self.mock.api_key_secret()] {
+            logs::forget(secret);
+        }
+        logs::assert_no_secret_shown();
     }
 }
 

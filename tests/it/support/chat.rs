@@ -166,6 +166,16 @@ impl ChatSocket {
         soon("a write", self.stream.send(message)).await.unwrap();
     }
 
+    /// A frame again and again, whether or not the server still takes it.
+    pub(crate) async fn flood(&mut self, frame: &str, times: usize) {
+        for _ in 0..times {
+            let sent = soon("a write", self.stream.send(Message::Text(frame.to_owned().into()))).await;
+            if sent.is_err() {
+                break;
+            }
+        }
+    }
+
     /// Sends a message as `sender`, to whoever else is in the conversation.
     pub(crate) async fn say(&mut self, sender: &str, text: &str) {
         self.send(&json!({ "type": "chat_message", "senderId": sender, "text": text })).await;

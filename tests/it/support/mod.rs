@@ -9,11 +9,13 @@
 //! | be a Socket.IO socket | `socket.rs` |
 //! | be a client of the chat dialect | `chat.rs` |
 //! | be Twilio, telling | `webhook.rs` |
+//! | hold the log to showing no secret | `logs.rs` |
 //! | hold an answer to a printed sample | `sample.rs` |
 
 pub(crate) mod app;
 pub(crate) mod chat;
 pub(crate) mod database;
+pub(crate) mod logs;
 pub(crate) mod rest;
 pub(crate) mod sample;
 pub(crate) mod socket;

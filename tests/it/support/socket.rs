@@ -110,6 +110,12 @@ impl Socket {
         self.join(conversation, identity).await;
     }
 
+    /// `user_connect` with a token; whether it succeeds.
+    pub(crate) async fn try_user_connect(&mut self, identity: &str, token: &str) -> bool {
+        self.emit("user_connect", &json!({ "userId": identity, "identity": identity, "token": token })).await;
+        self.hears("user_connected").await["success"] == true
+    }
+
     /// `join_conversation`, which must succeed.
     pub(crate) async fn join(&mut self, conversation: &str, identity: &str) {
         self.emit("join_conversation", &json!({ "conversationSid": conversation, "identity": identity }))
@@ -145,6 +151,16 @@ impl Socket {
     pub(crate) async fn write(&mut self, packet: String) {
         self.log.push(format!("> {}", &packet[..packet.len().min(200)]));
         soon("a write", self.stream.send(Message::Text(packet.into()))).await.unwrap();
+    }
+
+    /// A packet again and again, whether or not the server still takes it.
+    pub(crate) async fn flood(&mut self, packet: &str, times: usize) {
+        for _ in 0..times {
+            let sent = soon("a write", self.stream.send(Message::Text(packet.into()))).await;
+            if sent.is_err() {
+                break;
+            }
+        }
     }
 
     /// What comes next.
@@ -247,7 +263,7 @@ impl Socket {
     }
 
     /// The next packet that is no ping of the engine; `None` at the end.
-    async fn packet(&mut self) -> Option<String> {
+    pub(crate) async fn packet(&mut self) -> Option<String> {
         loop {
             let text = match self.stream.next().await {
                 Some(Ok(Message::Text(text))) => text.to_string(),
