@@ -1,12 +1,12 @@
 // Runs every scene in both set-ups, `dev` and `split` (see support/world.mjs), and Twilio's own libraries against the mock
-// (`sdk`). Arguments narrow it down: a set-up, and test files, as in `node run.mjs dev tests/rest.test.mjs`.
+// (`sdk`), and Schemathesis against what the service says of itself (`openapi`). Arguments narrow it down: a set-up, and test files, as in `node run.mjs dev tests/rest.test.mjs`.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { binary } from "./support/processes.mjs";
 
-const SET_UPS = ["dev", "split", "sdk"];
+const SET_UPS = ["dev", "split", "sdk", "openapi"];
 /** Files that wait (30 s of grace, 10 s for a token) run beside others. */
 const FILES_AT_ONCE = 4;
 /** Where `make e2e` puts Twilio's Python library. */
@@ -46,6 +46,8 @@ for (const mode of wanted.length > 0 ? wanted : SET_UPS) {
   if (mode === "sdk") {
     results.push({ mode: "sdk, Node", passed: node(named.length > 0 ? named : testsIn("sdk/node")) });
     if (named.length === 0) results.push({ mode: "sdk, Python", passed: python() });
+  } else if (mode === "openapi") {
+    results.push({ mode, passed: node(named.length > 0 ? named : testsIn("schemathesis")) });
   } else {
     results.push({ mode, passed: node(named.length > 0 ? named : testsIn("tests"), { E2E_MODE: mode }) });
   }

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod server;
 
 pub mod auth;
+pub mod limits;
 pub mod telemetry;
 pub mod webhooks;
 

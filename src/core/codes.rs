@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::support::{Owner, SupportEvent};
 use super::{ConversationSid, Core, Error, Event};
 use crate::auth::{AuthError, Caller, Identity};
+use crate::limits::Network;
 use crate::store::AuthCode;
 
 /// How long a code can be used.
@@ -127,7 +128,7 @@ impl Core {
     ) -> Result<Option<UsedCode>, Error> {
         let now = self.clock.now().timestamp_millis();
         // Counted before it is looked at: else many at once would each find room for one more.
-        let by_address = self.secret.hash("tries", &["address", &network(address)]);
+        let by_address = self.secret.hash("tries", &["address", &Network::of(address).to_string()]);
         self.count_try(&by_address, TRIES_OF_ADDRESS, now).await?;
         let for_person =
             owner.map(|owner| self.secret.hash("tries", &[owner.kind(), owner.identity().as_str()]));
@@ -192,29 +193,5 @@ fn ids(owner: Option<&Owner>) -> (Option<String>, Option<String>) {
         Some(Owner::User(user)) => (text(user), None),
         Some(Owner::Guest(guest)) => (None, text(guest)),
         None => (None, None),
-    }
-}
-
-/// What counts as one address: a household has a whole /64 of IPv6.
-fn network(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_household_is_one_address() {
-        let network = |text: &str| network(text.parse().unwrap());
-        assert_eq!(network("2001:db8:1:2:3::4"), network("2001:db8:1:2:ffff::1"));
-        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
-        assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1");
     }
 }

@@ -5,7 +5,11 @@
 use std::time::Duration;
 
 use crate::auth::AuthError;
+use crate::limits::TooSoon;
 use crate::{store, twilio};
+
+/// Bytes of the place of a mistake in JSON that are told.
+const PATH_BYTES: usize = 100;
 
 /// Why something was not done. Nothing was changed at Twilio unless the variant says so.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -64,8 +68,17 @@ pub enum Error {
     #[error("the conversation is closed")]
     ConversationClosed,
     /// The phone is already in another open conversation over the same number.
-    #[error("this phone number already takes part in another open conversation")]
+    #[error("this phone number already takes part in another open conversation; it can be in one at a time")]
     PhoneBusy,
+    /// Phones of that country are not brought into conversations here.
+    #[error("phones of this country cannot be written to from here")]
+    PhoneNotAllowed,
+    /// Whoever asks has brought in as many new phones as one may within a day.
+    #[error("you have brought in as many new phones as you can within a day")]
+    TooManyPhones {
+        /// When they may bring in the next.
+        retry_after: Duration,
+    },
     /// The idempotency key was used for another content.
     #[error("this message id was already used for another message")]
     KeyReused,
@@ -78,7 +91,7 @@ pub enum Error {
         /// When to come back.
         retry_after: Option<Duration>,
     },
-    /// Twilio takes no more for now, however long it was waited; nothing was done.
+    /// Twilio, or we, take no more for now, however long it was waited; nothing was done.
     #[error("the chat service is busy, please try again")]
     Throttled {
         /// When to come back.
@@ -138,6 +151,9 @@ impl Error {
     pub fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
         let text = error.inner().to_string();
         let text = text.split(" at line ").next().unwrap_or(&text);
+        if text == "recursion limit exceeded" {
+            return Self::Unreadable("the JSON is nested too deeply".to_owned());
+        }
         let problem = match text.rsplit_once(", expected ") {
             Some((_, "a sequence")) => "must be a list".to_owned(),
             Some((_, "a map")) => "must be an object".to_owned(),
@@ -146,7 +162,17 @@ impl Error {
             None => text.to_owned(),
         };
         let at = error.path().to_string();
-        Self::Unreadable(if at == "." { problem } else { format!("{at} {problem}") })
+        // The names in it are the client's, who may have made them long.
+        let is_short = at.len() <= PATH_BYTES;
+        Self::Unreadable(if at == "." || !is_short { problem } else { format!("{at} {problem}") })
+    }
+
+    /// When a repeat may succeed, if that is known: in seconds, rounded up, as clients are told.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after()
+            .map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+            .map(|wait| wait.max(1))
     }
 
     /// When a repeat may succeed, if that is known.
@@ -156,6 +182,7 @@ impl Error {
             Self::TooManyRequests { retry_after }
             | Self::Throttled { retry_after }
             | Self::Unavailable { retry_after } => Some(retry_after.unwrap_or(Duration::from_secs(2))),
+            Self::TooManyPhones { retry_after } => Some(*retry_after),
             Self::UnknownOutcome => Some(Duration::from_secs(2)),
             Self::Invalid { .. }
             | Self::Unreadable(_)
@@ -174,6 +201,7 @@ impl Error {
             | Self::MediaNotFound
             | Self::ConversationClosed
             | Self::PhoneBusy
+            | Self::PhoneNotAllowed
             | Self::KeyReused
             | Self::LimitReached(_)
             | Self::NotConfigured(_)
@@ -214,6 +242,12 @@ impl From<twilio::Error> for Error {
                 Self::Unavailable { retry_after: None }
             }
         }
+    }
+}
+
+impl From<TooSoon> for Error {
+    fn from(TooSoon { retry_after, .. }: TooSoon) -> Self {
+        Self::TooManyRequests { retry_after: Some(retry_after) }
     }
 }
 

@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{
-    Conversation, ConversationSid, Core, DeliveryStatus, Member, Message, MessageSid, Participant,
-    ParticipantSid, SupportConversation, SupportEvent,
+    Conversation, ConversationSid, Core, DeliveryStatus, DeliverySummary, Member, Message, MessageSid,
+    Participant, ParticipantSid, SupportConversation, SupportEvent,
 };
 use crate::auth::Identity;
 use crate::clock::Clock;
@@ -58,6 +58,8 @@ pub enum Event {
         status: DeliveryStatus,
         /// Twilio's code when it failed, else 0.
         error_code: u32,
+        /// How the message fares with all of them now, as far as is known.
+        summary: Option<DeliverySummary>,
     },
     /// A conversation was made.
     ConversationAdded {
@@ -130,6 +132,11 @@ pub enum Event {
         /// Who is to hear of it, of those who are here.
         known_to: Vec<Identity>,
     },
+    /// A person was signed out: the sockets that their tokens opened are to be closed.
+    SignedOut {
+        /// Who.
+        identity: Identity,
+    },
     /// Something happened in support.
     Support(SupportEvent),
 }
@@ -188,7 +195,7 @@ impl Event {
             | Self::UserJoined { conversation, .. }
             | Self::UserLeft { conversation, .. }
             | Self::StatusChanged { conversation, .. } => *conversation,
-            Self::PersonStatusChanged { .. } => return None,
+            Self::PersonStatusChanged { .. } | Self::SignedOut { .. } => return None,
             Self::Support(event) => return event.conversation(),
         })
     }
@@ -279,7 +286,7 @@ impl Door {
 
     fn tell(&self, event: &Event) {
         // What only carries a file of another message is told with that one.
-        if matches!(event, Event::MessageAdded(message) if super::messages::is_part(message)) {
+        if matches!(event, Event::MessageAdded(message) if super::drafts::is_part(message)) {
             return;
         }
         if let Some(listener) = self.listener.get() {
@@ -348,9 +355,10 @@ impl Core {
             return None;
         }
         if !self.door.first(Seen::MessageAdded(message.sid)) {
+            self.note_delivery(message);
             return state.held.get_mut(&message.index).map(Held::wait);
         }
-        let extras = super::messages::Extras::of(message);
+        let extras = super::drafts::Extras::of(message);
         if let Some(id) = extras.id()
             && !self
                 .door
@@ -362,7 +370,7 @@ impl Core {
         }
         // A newer version may have been reported before the message itself.
         let message = self.history.take_in(message);
-        if !super::messages::is_part(&message) {
+        if !super::drafts::is_part(&message) {
             self.note_last_message(&message);
         }
 

@@ -13,8 +13,9 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
+use super::deliveries::Deliveries;
+use super::drafts::is_part;
 use super::error::or_not_found;
-use super::messages::is_part;
 use super::{ConversationSid, Core, Error, Message, MessageSid};
 use crate::auth::Caller;
 use crate::twilio::{NextPage, Order};
@@ -48,6 +49,8 @@ pub(super) struct History {
     windows: Cache<ConversationSid, Arc<Window>>,
     /// The newest version of messages that were edited, `None` for deleted ones.
     changes: Cache<MessageSid, Option<Arc<Message>>>,
+    /// What was reported of copies for phones, laid over every message that is taken in.
+    pub(super) deliveries: Deliveries,
 }
 
 /// The newest messages of one conversation. It takes in what is reported from the moment it exists, also while its first
@@ -82,6 +85,7 @@ impl History {
         Self {
             windows: Cache::builder().max_capacity(WINDOWS_AT_MOST).time_to_live(WINDOW_FOR).build(),
             changes: Cache::builder().max_capacity(CHANGES_AT_MOST).time_to_live(CHANGES_FOR).build(),
+            deliveries: Deliveries::new(),
         }
     }
 
@@ -91,6 +95,7 @@ impl History {
             Some(Some(changed)) if changed.date_updated >= message.date_updated => changed,
             Some(_) | None => Arc::clone(message),
         };
+        let newest = self.deliveries.laid_over(&newest);
         let window = self.window(newest.conversation_sid);
         let mut state = window.state.lock();
         state.messages.insert(newest.index, Arc::clone(&newest));
@@ -101,31 +106,43 @@ impl History {
         newest
     }
 
-    /// Takes in an edited message; `false` when this, or something newer, was known.
-    pub(super) fn take_in_change(&self, message: &Arc<Message>) -> bool {
-        let mut newer = false;
+    /// Takes in an edited message, and gives it back with its delivery, which reports do not tell; `None` when this, or
+    /// something newer, was known.
+    pub(super) fn take_in_change(&self, message: &Arc<Message>) -> Option<Arc<Message>> {
+        let mut newer = None;
         // Compared and kept in one step: our own edit and Twilio's report of it often come together.
         self.changes.entry(message.sid).and_compute_with(|kept| {
             let known = kept.map_or_else(|| self.find(message).map(Some), |kept| Some(kept.into_value()));
             newer = match known {
-                Some(None) => false, // deleted
-                None => true,
+                Some(None) => None, // deleted
+                None => Some(Arc::clone(message)),
                 Some(Some(known)) => {
-                    message.date_updated >= known.date_updated
+                    let is_news = message.date_updated >= known.date_updated
                         && (message.body != known.body
                             || message.attributes != known.attributes
-                            || message.author != known.author)
+                            || message.author != known.author);
+                    is_news.then(|| match (message.delivery, known.delivery) {
+                        (None, Some(_)) => {
+                            Arc::new(Message { delivery: known.delivery, ..(**message).clone() })
+                        }
+                        _ => Arc::clone(message),
+                    })
                 }
             };
-            if newer { Op::Put(Some(Arc::clone(message))) } else { Op::Nop }
+            newer.clone().map_or(Op::Nop, |newer| Op::Put(Some(newer)))
         });
-        if newer
-            && let Some(window) = self.windows.get(&message.conversation_sid)
+        let newer = self.deliveries.laid_over(&newer?);
+        self.replace(&newer);
+        Some(newer)
+    }
+
+    /// Puts another version of a message in its place, if it is in memory.
+    pub(super) fn replace(&self, message: &Arc<Message>) {
+        if let Some(window) = self.windows.get(&message.conversation_sid)
             && let Some(place) = window.state.lock().messages.get_mut(&message.index)
         {
             *place = Arc::clone(message);
         }
-        newer
     }
 
     /// Forgets a deleted message.
@@ -206,10 +223,11 @@ impl History {
             match self.changes.get(&message.sid) {
                 Some(None) => {}
                 Some(Some(changed)) if changed.date_updated >= message.date_updated => {
-                    state.messages.insert(message.index, changed);
+                    state.messages.insert(message.index, self.deliveries.laid_over(&changed));
                 }
                 Some(Some(_)) | None => {
-                    state.messages.entry(message.index).or_insert_with(|| Arc::new(message.clone()));
+                    let read = || self.deliveries.laid_over(&Arc::new(message.clone()));
+                    state.messages.entry(message.index).or_insert_with(read);
                 }
             }
         }

@@ -126,7 +126,7 @@ impl Core {
         known_from: i64,
     ) {
         let mut newest = None;
-        for message in messages.filter(|message| !super::messages::is_part(message)) {
+        for message in messages.filter(|message| !super::drafts::is_part(message)) {
             self.index.add(indexed(message));
             newest = Some(message);
         }

@@ -5,10 +5,11 @@
 //! - find or make the one conversation of a pair      `direct.rs`, `pairs.rs`
 //! - groups, their admins and rules                   `groups.rs`
 //! - a conversation as one of its people sees it      `details.rs`, `settings.rs`
-//! - add or remove people and phones, check who may   `participants.rs`
-//! - send (exactly once), edit, delete a message      `messages.rs`
+//! - add or remove people, check who may             `participants.rs`
+//! - bring phones in, begin with one                 `phone_participants.rs`, `phone_conversations.rs`
+//! - send (exactly once), edit, delete a message      `messages.rs`, `drafts.rs`
 //! - read history, newest messages, what it is about  `history.rs`, `last_messages.rs`, `products.rs`
-//! - follow who has read what                         `reads.rs`
+//! - follow who has read what, and what phones got    `reads.rs`, `deliveries.rs`
 //! - take a file in, and know what it is              `uploads.rs`, `file_type.rs`
 //! - fetch what a message links to                    `ingest.rs`
 //! - find a file's link, and say who may fetch it     `media.rs`
@@ -16,10 +17,11 @@
 //! - people as others see them                        `peers.rs`
 //! - whom somebody knows, may want to talk to, blocks  `acquaintances.rs`, `directory.rs`, `blocks.rs`
 //! - keep contacts, begin with a phone number         `contacts.rs`
+//! - sign somebody out everywhere                  `sign_outs.rs`
 //! - ask for support and give it, as a guest too      `support/`, `guests.rs`
 //! - give out one-time codes; hashes under a key      `codes.rs`, `secret.rs`
 //! - see who types, who is here, who is reachable     `typing.rs`, `presence.rs`, `people.rs`
-//! - understand what Twilio reports                   `inbound.rs`
+//! - understand what Twilio reports, find what it did not  `inbound.rs`, `sweep.rs`
 //! - tell the world                                   `events.rs`
 //! - restore the database from what Twilio has        `reindex.rs`
 //! - read ids, fail, notice a change while reading    `ids.rs`, `error.rs`, `changes.rs`
@@ -30,9 +32,11 @@ mod changes;
 mod codes;
 mod contacts;
 mod conversations;
+mod deliveries;
 mod details;
 mod direct;
 mod directory;
+mod drafts;
 mod error;
 mod events;
 mod file_type;
@@ -50,6 +54,8 @@ mod pairs;
 mod participants;
 mod peers;
 mod people;
+mod phone_conversations;
+mod phone_participants;
 mod phones;
 mod presence;
 mod products;
@@ -58,31 +64,38 @@ mod reads;
 mod reindex;
 mod secret;
 mod settings;
+mod sign_outs;
 mod support;
+mod sweep;
 mod typing;
 mod uploads;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{SecretSlice, SecretString};
+use secrecy::SecretString;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::config::MediaIngest;
+use crate::config::{MediaIngest, SmsSettings};
 use crate::fetch::Fetcher;
+use crate::limits::Limits;
 use crate::store::{MessageIndex, Store};
 use crate::twilio::{self, AccessTokens, Client};
 
-pub use crate::twilio::{Conversation, ConversationState, DeliveryStatus, Message, Participant};
+pub use crate::twilio::{
+    Conversation, ConversationState, DeliveryStatus, DeliverySummary, Message, Participant,
+};
 pub use acquaintances::{Acquaintance, ContactEntry, Page, PageOf};
 pub use blocks::{BlockedPerson, Blocking};
 pub use codes::{IssuedCode, NewCode, UsedCode};
 pub use contacts::{ByPhone, Contact, NewContact, StartedByPhone};
 pub use conversations::{ConversationEdit, CreatedGroup, NewGroup};
+pub use deliveries::failure_reason;
 pub use details::{Detail, OpenedDirect};
 pub use direct::{Direct, Pair, Partner};
 pub use directory::{Ranking, SortBy, Suggestion, Wanted};
+pub use drafts::{About, BODY_BYTES, Draft, Extras, MEDIA_LINKS, MESSAGE_ATTRIBUTES_BYTES, SMS_CHARACTERS};
 pub use error::{Error, GroupError};
 pub use events::{Changed, Event, Status};
 pub use groups::{ConversationKind, Group, GroupDraft, GroupMember, GroupRole};
@@ -92,11 +105,11 @@ pub use ids::{ConversationSid, Id, MediaSid, MessageSid, ParticipantSid, parse_i
 pub use inbound::{Busy, Inbound};
 pub use lists::{Cursor, ListedConversation, Listing};
 pub use media::{LinkProof, MediaContent, MediaLinks, check_picture};
-pub use messages::{About, BODY_BYTES, Draft, Extras, MEDIA_LINKS, MESSAGE_ATTRIBUTES_BYTES, SMS_CHARACTERS};
 pub use pairs::ListedDirect;
-pub use participants::{Member, NewParticipant, PhoneNumber};
+pub use participants::{Member, NewParticipant};
 pub use peers::Peer;
 pub use people::{AccessToken, Reachability};
+pub use phone_participants::PhoneNumber;
 pub use phones::PhoneKey;
 pub use presence::{OnlineUser, SocketId};
 pub use profiles::{Change, Kind, Profile, ProfileEdit, search_key};
@@ -105,7 +118,7 @@ pub use settings::{ConversationSettings, SettingsEdit};
 pub use support::{
     ListedSupport, MessageType, NewSupportMessage, Owner, Priority, Sender, Side, SupportChanges,
     SupportConversation, SupportDetails, SupportEvent, SupportListing, SupportMessages, SupportPerson,
-    SupportStatus, Topic, message_type,
+    SupportStatus, Topic,
 };
 pub use uploads::{Arriving, UPLOAD_BYTES, Upload};
 
@@ -141,10 +154,13 @@ pub struct Parts {
     pub fetcher: Fetcher,
     /// As above.
     pub media_ingest: MediaIngest,
-    /// Signs links to files, where callers must prove who they are; the same on every node.
-    pub link_key: Option<SecretSlice<u8>>,
+    /// Whether callers must prove who they are: links to files are signed then, and what was said to a phone is nobody's
+    /// whose token does not vouch for it.
+    pub proof_needed: bool,
     /// The Twilio number that text messages come from (E.164), if there is one.
     pub phone_number: Option<String>,
+    /// Which phones may be written to, and how many.
+    pub sms: SmsSettings,
     /// Whether a message to somebody nobody knows is refused.
     pub strict_users: bool,
     /// How many people a group may have.
@@ -153,6 +169,8 @@ pub struct Parts {
     pub guests: GuestRules,
     /// What hashes of our own are keyed with.
     pub secret: SecretString,
+    /// How much anybody may ask for.
+    pub limits: Limits,
 }
 
 /// The state behind [`Core`]; each part belongs to the file of its name.
@@ -165,6 +183,7 @@ pub struct Inner {
     fetcher: Fetcher,
     media_ingest: MediaIngest,
     phone_number: Option<String>,
+    sms: SmsSettings,
     strict_users: bool,
     max_group_members: usize,
     index: MessageIndex,
@@ -187,11 +206,16 @@ pub struct Inner {
     uploads: uploads::Uploads,
     files: media::Files,
     support: support::Known,
+    sweep: sweep::Sweep,
     guests: GuestRules,
+    signed_out: sign_outs::Known,
     secret: secret::Secret,
+    limits: Limits,
     /// Whether we are reached over https.
     https: bool,
     profiles: profiles::Profiles,
+    phone_conversations: phone_conversations::PhoneConversations,
+    proof_needed: bool,
 }
 
 impl std::ops::Deref for Core {
@@ -203,22 +227,27 @@ impl std::ops::Deref for Core {
 }
 
 impl Core {
-    /// Builds the service and starts what it does by itself: ending silent typing, forgetting old send keys.
+    /// Builds the service and starts what it does by itself: ending silent typing, looking for what was not reported,
+    /// forgetting old send keys.
     #[must_use]
     pub fn start(parts: Parts) -> Self {
         let (index, _) = MessageIndex::start(parts.store.clone());
         let (support, counting) = support::Known::new();
+        let (phone_conversations, registered) = phone_conversations::PhoneConversations::new();
+        let secret = secret::Secret::new(parts.secret);
+        let signing = parts.proof_needed.then(|| secret.clone());
         let core = Self {
             inner: Arc::new(Inner {
                 twilio: parts.twilio,
                 access_tokens: parts.access_tokens,
                 store: parts.store,
                 door: events::Door::new(parts.clock.clone()),
-                media_links: MediaLinks::new(&parts.public_url, parts.link_key, parts.clock.clone()),
+                media_links: MediaLinks::new(&parts.public_url, signing, parts.clock.clone()),
                 clock: parts.clock,
                 fetcher: parts.fetcher,
                 media_ingest: parts.media_ingest,
                 phone_number: parts.phone_number,
+                sms: parts.sms,
                 strict_users: parts.strict_users,
                 max_group_members: parts.max_group_members,
                 index,
@@ -235,23 +264,38 @@ impl Core {
                 lists: lists::Lists::new(),
                 sends: messages::Sends::new(),
                 presence: presence::Presence::default(),
-                typing: typing::Typing::default(),
+                typing: typing::Typing::new(parts.limits.typing_gap),
                 people: people::People::new(),
                 uploads: uploads::Uploads::new(),
                 files: media::Files::new(),
                 support,
+                sweep: sweep::Sweep::default(),
                 guests: parts.guests,
-                secret: secret::Secret::new(parts.secret),
+                signed_out: sign_outs::Known::new(),
+                secret,
+                limits: parts.limits,
                 https: parts.public_url.scheme() == "https",
                 profiles: profiles::Profiles::new(),
+                phone_conversations,
+                proof_needed: parts.proof_needed,
             }),
         };
-        core.spawn_while_alive(typing::SWEEP_EVERY, |core| async move { core.end_silent_typing() });
+        core.spawn_while_alive(typing::SWEEP_EVERY, |core| async move { core.settle_typing() });
+        core.spawn_while_alive(sweep::LOOK_EVERY, |core| async move { core.sweep().await });
         core.spawn_while_alive(Duration::from_secs(600), |core| async move {
             core.forget_old_sends().await;
             core.forget_old_codes().await;
+            core.forget_old_sign_outs().await;
+            core.forget_old_phone_counts().await;
+            core.hand_over_what_is_left().await;
+        });
+        core.spawn_while_alive(sign_outs::LOOKED_FOR_EVERY, |core| async move {
+            if let Err(error) = core.look_for_sign_outs().await {
+                tracing::debug!(%error, "whom other nodes sign out is not known at the moment");
+            }
         });
         core.count_support(counting);
+        core.hand_over_phones(registered);
         core
     }
 
@@ -264,6 +308,12 @@ impl Core {
             return Err("Twilio does not answer");
         }
         self.store.ping().await.map_err(|_| "the database does not answer")
+    }
+
+    /// How much anybody may ask for: one count, whichever way they come.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Whether clients reach the service over https.

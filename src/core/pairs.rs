@@ -186,6 +186,8 @@ impl Core {
         draft: Draft,
     ) -> Result<Arc<Message>, Error> {
         let sender = caller.acting_as(sender)?;
+        // Else a message that is refused would leave an empty conversation.
+        self.limits.sends.look(&sender)?;
         let conversation = self.direct_between(caller, &sender, receiver).await?;
         match self.send_message(caller, &sender, conversation, draft.clone()).await {
             // Deleted or closed behind our back: once more, with nothing remembered.

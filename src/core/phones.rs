@@ -1,6 +1,7 @@
 //! [`PhoneKey`]: the one spelling of a phone number that people are found by.
 //!
-//! The addresses of phones that take part in a conversation are `participants.rs`' [`PhoneNumber`](super::PhoneNumber).
+//! The addresses of phones that take part in a conversation are `phone_participants.rs`'
+//! [`PhoneNumber`](super::PhoneNumber).
 
 use std::fmt;
 use std::sync::Arc;

@@ -4,30 +4,33 @@
 //! `events.rs` connect the document's routes and events (of Socket.IO, or frames of a raw WebSocket) to `core`; `shapes.rs` has
 //! what goes over the wire and turns it into what `core` takes; `envelope.rs` is how the document says success and failure. A
 //! new one is a folder and a line in [`ALL`]. Here is only what they share: who calls, JSON bodies and how they are refused;
-//! files in bodies are `uploads.rs`.
+//! files in bodies are `uploads.rs`, what routes say of themselves is
+//! `openapi.rs`.
 
 pub mod chat;
 pub mod contacts;
 pub mod conversations;
 pub mod messaging;
+pub mod openapi;
 pub mod support;
 mod uploads;
 
-use std::net::IpAddr;
-
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRef, FromRequest, Request};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::de::DeserializeOwned;
+use utoipa_axum::router::OpenApiRouter;
 
-use crate::auth::{Auth, AuthError, Caller, token_from};
+use crate::auth::{Auth, AuthError, Caller, Role, token_from};
 use crate::core::{Core, Error};
+use crate::limits::ClientAddress;
 use crate::realtime::{Protocol, WebSockets};
+
+use openapi::Callers;
 
 /// One documented client API.
 pub struct Dialect {
@@ -36,8 +39,10 @@ pub struct Dialect {
     /// Every path under these answers in this dialect's voice, also where there is nothing; the longest of all dialects'
     /// prefixes decides.
     pub prefixes: &'static [&'static str],
-    /// Its REST routes.
-    pub routes: fn(Services) -> Router,
+    /// Its REST routes, with what the OpenAPI document says of them.
+    pub routes: fn(Services) -> OpenApiRouter,
+    /// Who may call them.
+    pub callers: Callers,
     /// Its answer to a request that never reaches a route: a panic, an unknown path, a body that takes too long.
     pub failure: fn(Error) -> Response,
     /// How it speaks over sockets.
@@ -70,10 +75,6 @@ pub struct Services {
     pub websockets: WebSockets,
 }
 
-/// Where a request comes from: an extension that the server sets on every request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
-
 /// The dialect whose voice answers requests for `path`.
 #[must_use]
 pub fn speaking_at(path: &str) -> Option<&'static Dialect> {
@@ -86,7 +87,7 @@ pub fn speaking_at(path: &str) -> Option<&'static Dialect> {
 }
 
 /// The HTTP status of a failure, where a document does not want another.
-fn status_of(error: &Error) -> StatusCode {
+pub(crate) fn status_of(error: &Error) -> StatusCode {
     match error {
         Error::Invalid { .. }
         | Error::Unreadable(_)
@@ -99,7 +100,7 @@ fn status_of(error: &Error) -> StatusCode {
             AuthError::IdentityMissing => StatusCode::BAD_REQUEST,
             AuthError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         },
-        Error::NotAMember | Error::Blocked => StatusCode::FORBIDDEN,
+        Error::NotAMember | Error::Blocked | Error::PhoneNotAllowed => StatusCode::FORBIDDEN,
         Error::NoSuchEndpoint
         | Error::ConversationNotFound
         | Error::MessageNotFound
@@ -109,7 +110,7 @@ fn status_of(error: &Error) -> StatusCode {
         Error::ConversationClosed | Error::PhoneBusy | Error::KeyReused => StatusCode::CONFLICT,
         Error::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Error::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Error::TooManyRequests { .. } | Error::TooManyPhones { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::Throttled { .. } | Error::Unavailable { .. } | Error::UnknownOutcome => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -117,15 +118,43 @@ fn status_of(error: &Error) -> StatusCode {
     }
 }
 
-/// Who is calling, by token or by the app's API key. Whoever comes with a token is in the directory of people then.
+/// When to come back after a failure, if that is known: whole seconds, and never too early.
+pub(crate) fn retry_after_of(error: &Error) -> Option<HeaderValue> {
+    let seconds = error.retry_after()?.as_secs_f64().ceil().max(1.0);
+    Some(HeaderValue::from(seconds as u64))
+}
+
+/// Who is calling, by token or by the app's API key, within what they may ask for. Whoever comes with a token is in the
+/// directory of people then.
 async fn caller_of(parts: &Parts, services: &Services) -> Result<Caller, Error> {
     let token = token_from(&parts.headers, &parts.uri);
     let api_key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
-    let (caller, verified) = services.auth.caller_and_token(token.as_deref(), api_key).await?;
+    let limits = services.core.limits();
+    let from = parts.extensions.get::<ClientAddress>().map(|address| address.network());
+    if token.is_some() || api_key.is_some() {
+        limits.wrong_tokens.look(&from)?;
+    }
+    let proven = services.auth.caller_and_token(token.as_deref(), api_key).await;
+    if let Err(AuthError::Invalid) = proven {
+        // Looked at above: the one that is past the limit is the next.
+        let _counted = limits.wrong_tokens.check(&from);
+    }
+    let (caller, verified) = proven?;
+    within_limits(&caller, services)?;
     if let Some(verified) = verified {
         services.core.meet(&verified).await;
     }
     Ok(caller)
+}
+
+/// Counts a request of a person's. The app's back end asks for everybody and is held to its address alone, as is whoever
+/// comes without a token.
+fn within_limits(caller: &Caller, services: &Services) -> Result<(), Error> {
+    let person = match caller {
+        Caller::Known { identity, role: Role::User | Role::Admin } | Caller::Guest(identity) => identity,
+        Caller::Known { role: Role::Service, .. } | Caller::Service | Caller::Anonymous => return Ok(()),
+    };
+    Ok(services.core.limits().requests.check(person)?)
 }
 
 /// A JSON body; an absent one reads as `{}`, for requests whose fields are all optional.
@@ -180,5 +209,22 @@ impl From<QueryRejection> for Error {
 impl From<PathRejection> for Error {
     fn from(_: PathRejection) -> Self {
         Self::Unreadable("the path is not valid UTF-8".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_asked_back_too_early() {
+        let told = |millis| {
+            let retry_after = Some(Duration::from_millis(millis));
+            retry_after_of(&Error::TooManyRequests { retry_after }).unwrap().to_str().unwrap().to_owned()
+        };
+        assert_eq!([told(0), told(1), told(1000), told(1001), told(59_999)], ["1", "1", "1", "2", "60"]);
+        assert_eq!(retry_after_of(&Error::NotAMember), None);
     }
 }

@@ -2,16 +2,19 @@
 //! is `core`'s or the caller's.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::auth::{AuthError, Caller};
 use crate::core;
-use crate::dialects::{Services, caller_of, json_of, status_of};
+use crate::dialects::openapi::{self, Responses};
+use crate::dialects::{Services, caller_of, json_of, retry_after_of, status_of};
 
 /// What a handler gives back.
 pub(super) type Result<T> = std::result::Result<Reply<T>, Error>;
@@ -44,6 +47,13 @@ impl<T: Serialize> IntoResponse for Reply<T> {
     }
 }
 
+impl<T: ToSchema> IntoResponses for Reply<T> {
+    fn responses() -> Responses {
+        let envelope = ObjectBuilder::new().property("success", openapi::always(true)).required("success");
+        openapi::success::<T>(AllOfBuilder::new().item(envelope).item(T::schema()))
+    }
+}
+
 /// Failure.
 #[derive(Debug)]
 pub(super) struct Error(core::Error);
@@ -67,19 +77,26 @@ impl Error {
     }
 }
 
+/// Failure as it is told.
+#[derive(Serialize, ToSchema)]
+struct Failure {
+    success: bool,
+    error: String,
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Failure {
-            success: bool,
-            error: String,
-        }
         let mut response = json(self.status(), &Failure { success: false, error: self.0.to_string() });
-        if let Some(retry_after) = self.0.retry_after() {
-            let seconds = HeaderValue::from(retry_after.as_secs().max(1));
-            response.headers_mut().insert(RETRY_AFTER, seconds);
+        if let Some(retry_after) = retry_after_of(&self.0) {
+            response.headers_mut().insert(RETRY_AFTER, retry_after);
         }
         response
+    }
+}
+
+impl IntoResponses for Error {
+    fn responses() -> Responses {
+        openapi::failures::<Failure>(&openapi::FAILURES)
     }
 }
 

@@ -23,10 +23,11 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     name: "chat",
     transport: Transport::WebSocket,
     listens: &["chat_message"],
+    joins: &[],
     emits: &["chat_message", "error", "token_expiring"],
     welcome: None,
     on_event,
-    on_overload,
+    on_refused,
     beyond_rooms: |_| false,
     outgoing,
 };
@@ -54,6 +55,8 @@ struct ErrorFrame<'a> {
     error: &'a str,
     message: String,
     conversation_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
 }
 
 /// What an error comes to: its name in frames, and how the connection ends, if it does.
@@ -67,9 +70,10 @@ fn consequence(error: &Error) -> (&'static str, Option<(u16, &'static str)>) {
         | Error::OnlyYourself
         | Error::MessageNotFound
         | Error::MediaNotFound
-        | Error::LimitReached(_)
         | Error::Group(_)
+        | Error::PhoneNotAllowed
         | Error::KeyReused => ("INVALID_MESSAGE", None),
+        Error::LimitReached(_) => ("LIMIT_REACHED", None),
         Error::ParticipantNotFound | Error::PersonNotFound => ("RECEIVER_NOT_FOUND", None),
         Error::Auth(AuthError::Missing | AuthError::Invalid) => {
             ("UNAUTHORIZED", Some((UNAUTHENTICATED, "a valid token is needed")))
@@ -82,7 +86,9 @@ fn consequence(error: &Error) -> (&'static str, Option<(u16, &'static str)>) {
             ("CONVERSATION_NOT_FOUND", Some((NO_CONVERSATION, "no such conversation")))
         }
         Error::ConversationClosed | Error::PhoneBusy => ("CONVERSATION_CLOSED", None),
-        Error::TooManyRequests { .. } | Error::Throttled { .. } => ("RATE_LIMITED", None),
+        Error::TooManyRequests { .. } | Error::TooManyPhones { .. } | Error::Throttled { .. } => {
+            ("RATE_LIMITED", None)
+        }
         Error::Auth(AuthError::Unavailable) | Error::Unavailable { .. } | Error::NotConfigured(_) => {
             ("UNAVAILABLE", None)
         }
@@ -94,21 +100,21 @@ fn consequence(error: &Error) -> (&'static str, Option<(u16, &'static str)>) {
 /// Tells the client what failed, and ends the connection if that is what follows.
 fn fail(session: &Session, error: &Error) {
     let (name, end) = consequence(error);
-    say(session, name, error.to_string());
+    say(session, name, error.to_string(), error.retry_after_seconds());
     if let Some((code, reason)) = end {
         session.close(code, reason);
     }
 }
 
-fn say(session: &Session, error: &'static str, message: String) {
+fn say(session: &Session, error: &'static str, message: String, retry_after: Option<u64>) {
     let room = session.room(PROTOCOL.name).map(|conversation| conversation.to_string());
     let conversation_id = room.unwrap_or_else(|| session.opened_at().to_owned());
-    session.emit("error", &ErrorFrame { error, message, conversation_id });
+    session.emit("error", &ErrorFrame { error, message, conversation_id, retry_after });
 }
 
-fn on_open(session: Session, token: Result<(), AuthError>) -> BoxFuture<'static, ()> {
+fn on_open(session: Session, let_in: Result<(), Error>) -> BoxFuture<'static, ()> {
     async move {
-        if let Err(error) = open(&session, token).await {
+        if let Err(error) = open(&session, let_in).await {
             fail(&session, &error);
             // If that was not the end: without a room there is nothing to hear.
             session.close(TRY_AGAIN, "please try again");
@@ -118,8 +124,8 @@ fn on_open(session: Session, token: Result<(), AuthError>) -> BoxFuture<'static,
 }
 
 /// Enters the room of the conversation that the address names; if there is none, the connection is pending.
-async fn open(session: &Session, token: Result<(), AuthError>) -> Result<(), Error> {
-    token?;
+async fn open(session: &Session, let_in: Result<(), Error>) -> Result<(), Error> {
+    let_in?;
     let caller = session.caller()?;
     let Ok(conversation) = parse_id("conversationId", session.opened_at()) else { return Ok(()) };
     let core = session.core();
@@ -129,22 +135,27 @@ async fn open(session: &Session, token: Result<(), AuthError>) -> Result<(), Err
     }
     core.ensure_member(&caller, conversation).await?;
     match caller.identity() {
-        Some(identity) => session.enter(PROTOCOL.name, conversation, identity, false),
-        None => session.listen_in(PROTOCOL.name, conversation),
+        Some(identity) => session.enter(PROTOCOL.name, conversation, identity, false)?,
+        None => session.listen_in(PROTOCOL.name, conversation)?,
     }
+    // Whoever was removed in between was not found in the room.
+    core.ensure_member(&caller, conversation).await
 }
 
 fn on_unknown(session: &Session, unknown: Unknown) {
     match unknown {
-        Unknown::NotAnObject => say(session, "INVALID_JSON", "a frame must be a JSON object".to_owned()),
+        Unknown::NotAnObject => {
+            say(session, "INVALID_JSON", "a frame must be a JSON object".to_owned(), None);
+        }
         Unknown::NoSuchEvent => {
-            say(session, "UNKNOWN_MESSAGE_TYPE", "type must be \"chat_message\"".to_owned());
+            say(session, "UNKNOWN_MESSAGE_TYPE", "type must be \"chat_message\"".to_owned(), None);
         }
     }
 }
 
-fn on_overload(session: &Session, _incoming: Incoming) {
-    fail(session, &Error::TooManyRequests { retry_after: None });
+#[expect(clippy::needless_pass_by_value, reason = "the signature of all protocols")]
+fn on_refused(session: &Session, _incoming: Incoming, error: Error) {
+    fail(session, &error);
 }
 
 /// `chat_message`, the only event there is.
@@ -221,6 +232,7 @@ fn outgoing(event: &Event, telling: &Telling<'_>) -> Vec<Outgoing> {
         | Event::UserLeft { .. }
         | Event::StatusChanged { .. }
         | Event::PersonStatusChanged { .. }
+        | Event::SignedOut { .. }
         | Event::Support(_) => Vec::new(),
     }
 }
@@ -247,8 +259,12 @@ struct MessageFrame<'a> {
 /// The last that a connection hears.
 fn ending(conversation: ConversationSid, error: &Error) -> Option<Outgoing> {
     let (name, end) = consequence(error);
-    let frame =
-        ErrorFrame { error: name, message: error.to_string(), conversation_id: conversation.to_string() };
+    let frame = ErrorFrame {
+        error: name,
+        message: error.to_string(),
+        conversation_id: conversation.to_string(),
+        retry_after: None,
+    };
     let told = Outgoing::new("error", &frame)?;
     Some(match end {
         Some((code, reason)) => told.then_close(code, reason),

@@ -1,12 +1,13 @@
 //! The REST routes, in the document's order and then the additive ones, and the door to the WebSocket. Every handler only
 //! connects. Every path answers with and without its trailing slash.
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::HeaderMap;
-use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 use super::envelope::{Auth, Error, Json, Path, Query, Reply, Result};
 use super::events;
@@ -16,6 +17,7 @@ use super::shapes::{
 };
 use crate::core::{self, ConversationSid, Core, PageOf, parse_id};
 use crate::dialects::Services;
+use crate::dialects::openapi::Responses;
 use crate::dialects::uploads::{self, uploaded};
 use crate::realtime::WebSockets;
 
@@ -26,34 +28,39 @@ const MESSAGES_AT_MOST: usize = 100;
 const ADDRESS_CHARACTERS: usize = 64;
 
 /// The routes.
-pub(super) fn routes(services: Services) -> Router {
-    let routes = [
-        ("/api/chat/conversations", get(conversations)),
-        ("/api/chat/send", post(send)),
-        ("/ws/chat/{id}", get(connect)),
+pub(super) fn routes(services: Services) -> OpenApiRouter {
+    let routes: [UtoipaMethodRouter<Services>; _] = [
+        routes!(conversations),
+        routes!(send),
+        routes!(connect),
         // Additive.
-        ("/api/chat/conversations/{id}/messages", get(messages)),
-        ("/api/chat/unread-status", get(unread_status)),
-        ("/api/chat/upload", post(upload).layer(DefaultBodyLimit::max(uploads::BODY_BYTES))),
+        routes!(messages),
+        routes!(unread_status),
+        routes!(upload).layer(DefaultBodyLimit::max(uploads::BODY_BYTES)),
     ];
-    let both = |router: Router<Services>, (path, methods): (&str, MethodRouter<Services>)| {
-        router.route(path, methods.clone()).route(&format!("{path}/"), methods)
+    let both = |router: OpenApiRouter<Services>, routes: UtoipaMethodRouter<Services>| {
+        let (_, entry, methods) = &routes;
+        let path = entry.paths.keys().next().expect("a route has a path");
+        let (bare, methods) = (path.trim_end_matches('/').to_owned(), methods.clone());
+        router.routes(routes).route(&bare, methods)
     };
-    routes.into_iter().fold(Router::new(), both).with_state(services)
+    routes.into_iter().fold(OpenApiRouter::new(), both).with_state(services)
 }
 
 /// Who asks, where no token says so.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 struct Asking {
     user_id: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Conversations {
     conversations: Vec<ConversationOut>,
 }
 
+/// Lists somebody's conversations, the newest first.
+#[utoipa::path(get, path = "/api/chat/conversations/", params(Asking))]
 async fn conversations(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -64,6 +71,12 @@ async fn conversations(
     Ok(Reply::ok(Conversations { conversations: directs.into_iter().map(Into::into).collect() }))
 }
 
+/// Sends a message to somebody, and begins their conversation.
+#[utoipa::path(
+    post, path = "/api/chat/send/",
+    params(("Idempotency-Key" = Option<String>, Header, description = "As `clientMessageId`.")),
+    responses((status = 201, description = "The message.")),
+)]
 async fn send(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -78,20 +91,24 @@ async fn send(
     Ok(Reply::created(MessageSent::of(&message, receiver, core.media_links())))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 struct MessagesQuery {
+    #[param(minimum = 1)]
     page: Option<usize>,
+    #[param(minimum = 1)]
     limit: Option<usize>,
     user_id: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Messages {
     messages: Vec<MessageOut>,
     pagination: Pagination,
 }
 
+/// Lists messages, and marks them as read.
+#[utoipa::path(get, path = "/api/chat/conversations/{id}/messages/", params(MessagesQuery))]
 async fn messages(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -126,6 +143,8 @@ async fn messages(
     }))
 }
 
+/// Tells how much is unread.
+#[utoipa::path(get, path = "/api/chat/unread-status/", params(Asking))]
 async fn unread_status(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -135,24 +154,54 @@ async fn unread_status(
     Ok(Reply::ok(UnreadStatus::of(&core.list_directs(&caller, asked.as_ref()).await?)))
 }
 
-#[derive(Serialize)]
+/// A form with a file in `file`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used; the file is taken piece by piece")]
+struct FileUpload {
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+}
+
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Uploaded {
     file_url: String,
 }
 
+/// Stores a file.
+#[utoipa::path(
+    post, path = "/api/chat/upload/",
+    request_body(content = FileUpload, content_type = "multipart/form-data"),
+)]
 async fn upload(State(core): State<Core>, Auth(caller): Auth, request: Request) -> Result<Uploaded> {
     let uploaded = uploaded(&core, request, &["file"]).await?;
     let stored = core.store_upload(&caller, uploaded.file, uploaded.filename.as_deref()).await?;
     Ok(Reply::ok(Uploaded { file_url: stored.url }))
 }
 
+/// Opens the WebSocket of a conversation.
+#[utoipa::path(get, path = "/ws/chat/{id}/", responses((status = 101, description = "The WebSocket.")))]
 async fn connect(
     State(websockets): State<WebSockets>,
     Path(id): Path<String>,
     request: Request,
-) -> std::result::Result<Response, Error> {
+) -> std::result::Result<Upgraded, Error> {
     let address: String = id.chars().take(ADDRESS_CHARACTERS).collect();
     let opened = websockets.open(&events::RAW, &address, request).await;
-    opened.map_err(|not_one| core::Error::Unreadable(not_one.to_string()).into())
+    opened.map(Upgraded).map_err(|not_one| core::Error::Unreadable(not_one.to_string()).into())
+}
+
+/// That the connection is a WebSocket now.
+struct Upgraded(Response);
+
+impl IntoResponse for Upgraded {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl IntoResponses for Upgraded {
+    fn responses() -> Responses {
+        Responses::new()
+    }
 }

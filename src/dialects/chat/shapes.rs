@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::auth::{Identity, InvalidIdentity};
 use crate::core::{
-    About, BODY_BYTES, ConversationSid, Draft, Error, Extras, ListedDirect, MEDIA_LINKS, MediaLinks, Message,
-    MessageSid, Profile,
+    About, BODY_BYTES, ConversationSid, DeliverySummary, Draft, Error, Extras, ListedDirect, MEDIA_LINKS,
+    MediaLinks, Message, MessageSid, Profile,
 };
+use crate::dialects::openapi;
 
 /// Characters of one attachment's link.
 const LINK_CHARACTERS: usize = 2_048;
@@ -36,6 +39,14 @@ pub(super) enum IdIn {
     Number(serde_json::Number),
 }
 
+impl PartialSchema for IdIn {
+    fn schema() -> RefOr<Schema> {
+        openapi::text_or_number().into()
+    }
+}
+
+impl ToSchema for IdIn {}
+
 impl IdIn {
     fn into_text(self) -> String {
         match self {
@@ -52,15 +63,18 @@ pub(super) fn identity(field: &'static str, id: Option<IdIn>) -> Result<Option<I
 }
 
 /// `POST /send/` and the frame `chat_message`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ChatMessage {
     sender_id: Option<IdIn>,
+    #[schema(value_type = IdIn)]
     receiver_id: Option<IdIn>,
     text: Option<String>,
+    #[schema(max_items = 10)]
     attachments: Option<Vec<String>>,
     product_id: Option<IdIn>,
     offer_id: Option<IdIn>,
+    #[schema(min_length = 1, max_length = 128)]
     client_message_id: Option<String>,
 }
 
@@ -135,7 +149,7 @@ pub(super) fn renamed(error: Error) -> Error {
 }
 
 /// Who wrote a message, as its reader sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Sender {
     Me,
@@ -150,7 +164,7 @@ impl Sender {
 }
 
 /// A message, over REST and in frames.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MessageOut {
     id: MessageSid,
@@ -165,8 +179,14 @@ pub(super) struct MessageOut {
     product_id: Option<String>,
     offer_id: Option<String>,
     created_at: String,
+    /// How it fares with phones, if any got it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliverySummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_message_id: Option<String>,
+    /// What its sender should know although it is sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 impl MessageOut {
@@ -178,6 +198,10 @@ impl MessageOut {
         links: &MediaLinks,
     ) -> Self {
         let extras = Extras::of(message);
+        let is_theirs = sender == Some(Sender::Other);
+        let not_fetched = extras.not_fetched.iter().filter(|_| !is_theirs);
+        let warnings =
+            not_fetched.map(|place| format!("attachments[{place}] could not be fetched and stays a link"));
         Self {
             id: message.sid,
             text: message.body.clone().filter(|_| !extras.without_body).unwrap_or_default(),
@@ -190,18 +214,20 @@ impl MessageOut {
             product_id: extras.about.product_id,
             offer_id: extras.about.offer_id,
             created_at: in_utc(message.date_created),
+            delivery: message.delivery.filter(|delivery| delivery.total > 0),
+            warnings: warnings.collect(),
             client_message_id: extras.client_message_id,
         }
     }
 }
 
 /// What `POST /send/` gives back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MessageSent {
     message: InConversation,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct InConversation {
     #[serde(flatten)]
     message: MessageOut,
@@ -219,7 +245,7 @@ impl MessageSent {
 }
 
 /// A conversation in the list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConversationOut {
     id: ConversationSid,
@@ -231,7 +257,7 @@ pub(super) struct ConversationOut {
     product_id: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct OtherUser {
     id: Identity,
@@ -261,7 +287,7 @@ impl From<ListedDirect> for ConversationOut {
 }
 
 /// How much is unread.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UnreadStatus {
     has_unread: bool,
@@ -282,7 +308,7 @@ impl UnreadStatus {
 }
 
 /// Where a page stands among the others.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Pagination {
     pub(super) current_page: usize,

@@ -2,16 +2,19 @@
 //! (`{"status":false,"code":…,"msg":…}`, also in acknowledgements): the HTTP status and `code` are always the same.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::openapi::schema::ObjectBuilder;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::auth::Caller;
 use crate::core;
-use crate::dialects::{Services, caller_of, json_of, status_of};
+use crate::dialects::openapi::{self, Responses};
+use crate::dialects::{Services, caller_of, json_of, retry_after_of, status_of};
 
 /// What a handler gives back.
 pub(super) type Result<T> = std::result::Result<Created<T>, Error>;
@@ -37,6 +40,17 @@ impl<T: Serialize> IntoResponse for Created<T> {
     }
 }
 
+impl<T: ToSchema> IntoResponses for Created<T> {
+    fn responses() -> Responses {
+        let envelope = ObjectBuilder::new()
+            .property("status", openapi::always(true))
+            .property("code", openapi::integer())
+            .property("data", T::schema())
+            .property("msg", openapi::text());
+        openapi::success::<T>(envelope.required("status").required("code").required("data").required("msg"))
+    }
+}
+
 /// Failure.
 #[derive(Debug)]
 pub(super) struct Error(core::Error);
@@ -48,17 +62,24 @@ impl<E: Into<core::Error>> From<E> for Error {
 }
 
 /// Failure as it is told.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Failure {
     status: bool,
     code: u16,
     msg: String,
+    #[serde(rename = "retryAfter", skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
 }
 
 impl Error {
-    /// For an answer or an acknowledgement.
-    pub(super) fn failure(&self) -> Failure {
-        Failure { status: false, code: self.code().as_u16(), msg: self.message() }
+    /// For an answer, whose headers say the rest.
+    fn failure(&self) -> Failure {
+        Failure { status: false, code: self.code().as_u16(), msg: self.message(), retry_after: None }
+    }
+
+    /// For an acknowledgement.
+    pub(super) fn acknowledged(&self) -> Failure {
+        Failure { retry_after: self.0.retry_after_seconds(), ..self.failure() }
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the words of `core` fit all others")]
@@ -78,11 +99,24 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = json(self.code(), &self.failure());
-        if let Some(retry_after) = self.0.retry_after() {
-            let seconds = HeaderValue::from(retry_after.as_secs().max(1));
-            response.headers_mut().insert(RETRY_AFTER, seconds);
+        if let Some(retry_after) = retry_after_of(&self.0) {
+            response.headers_mut().insert(RETRY_AFTER, retry_after);
         }
         response
+    }
+}
+
+impl IntoResponses for Error {
+    fn responses() -> Responses {
+        openapi::failures::<Failure>(&[
+            StatusCode::BAD_REQUEST,
+            StatusCode::UNAUTHORIZED,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::INTERNAL_SERVER_ERROR,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ])
     }
 }
 

@@ -23,12 +23,14 @@ mod rest;
 mod shapes;
 
 use super::Dialect;
+use super::openapi::Callers;
 
 /// The dialect.
 pub const DIALECT: Dialect = Dialect {
     name: "contacts",
     prefixes: &["/contact", "/api/contact"],
     routes: rest::routes,
+    callers: Callers::People,
     failure: envelope::failure,
     protocol: &events::PROTOCOL,
 };

@@ -1,6 +1,7 @@
 //! What goes over the wire, by the document's names, and how it becomes what `core` takes and gives.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::core::{ByPhone, Contact, Error, NewContact, PhoneKey, StartedByPhone};
 
@@ -8,7 +9,7 @@ use crate::core::{ByPhone, Contact, Error, NewContact, PhoneKey, StartedByPhone}
 const NAME_CHARACTERS: usize = 100;
 
 /// Digits that apps send as text or as a number.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "must be a string of digits")]
 enum Digits {
     Text(String),
@@ -29,11 +30,15 @@ fn required(field: &'static str, digits: Option<Digits>) -> Result<String, Error
 }
 
 /// `POST /contact/add`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct AddContact {
+    #[schema(value_type = String, min_length = 1, max_length = 100)]
     first_name: Option<String>,
+    #[schema(max_length = 100)]
     last_name: Option<String>,
+    #[schema(value_type = Digits)]
     phone_number: Option<Digits>,
+    #[schema(value_type = Digits)]
     country_code: Option<Digits>,
 }
 
@@ -61,14 +66,14 @@ fn name(field: &'static str, name: Option<String>) -> Result<String, Error> {
 }
 
 /// A phone number as it was sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Written {
     phone_number: String,
     country_code: String,
 }
 
 /// What `POST /contact/add` gives back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ContactOut {
     id: String,
     first_name: String,

@@ -2,16 +2,19 @@
 //! HTTP status and `status` are always the same. Which failure it is, is `core`'s or the caller's.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::auth::Caller;
 use crate::core;
-use crate::dialects::{Services, caller_of, json_of, status_of};
+use crate::dialects::openapi::{self, Responses};
+use crate::dialects::{Services, caller_of, json_of, retry_after_of, status_of};
 
 /// What a handler gives back.
 pub(super) type Result<T> = std::result::Result<Reply<T>, Error>;
@@ -21,35 +24,20 @@ pub(super) type Result<T> = std::result::Result<Reply<T>, Error>;
 pub(super) struct Reply<T> {
     status: u16,
     message: &'static str,
-    #[serde(flatten)]
-    content: Content<T>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Content<T> {
-    Data {
-        data: T,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next_cursor: Option<String>,
-    },
-    Flat(T),
+    data: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
 }
 
 impl<T: Serialize> Reply<T> {
     /// With `data`.
     pub(super) fn ok(message: &'static str, data: T) -> Self {
-        Self { status: 200, message, content: Content::Data { data, next_cursor: None } }
+        Self { status: 200, message, data, next_cursor: None }
     }
 
     /// With `data` that goes on after `next_cursor`.
     pub(super) fn page(message: &'static str, data: T, next_cursor: Option<String>) -> Self {
-        Self { status: 200, message, content: Content::Data { data, next_cursor } }
-    }
-
-    /// With the fields of `fields` beside `status` and `message`.
-    pub(super) fn flat(message: &'static str, fields: T) -> Self {
-        Self { status: 200, message, content: Content::Flat(fields) }
+        Self { status: 200, message, data, next_cursor }
     }
 }
 
@@ -57,6 +45,47 @@ impl<T: Serialize> IntoResponse for Reply<T> {
     fn into_response(self) -> Response {
         json(StatusCode::OK, &self)
     }
+}
+
+impl<T: ToSchema> IntoResponses for Reply<T> {
+    fn responses() -> Responses {
+        let body = envelope().property("data", T::schema()).required("data");
+        openapi::success::<T>(body.property("next_cursor", openapi::text()))
+    }
+}
+
+/// Success, its fields beside `status` and `message`.
+#[derive(Serialize)]
+pub(super) struct Flat<T> {
+    status: u16,
+    message: &'static str,
+    #[serde(flatten)]
+    fields: T,
+}
+
+impl<T: Serialize> Flat<T> {
+    /// With `fields`.
+    pub(super) fn ok(message: &'static str, fields: T) -> Self {
+        Self { status: 200, message, fields }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Flat<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, &self)
+    }
+}
+
+impl<T: ToSchema> IntoResponses for Flat<T> {
+    fn responses() -> Responses {
+        openapi::success::<T>(AllOfBuilder::new().item(envelope()).item(T::schema()))
+    }
+}
+
+fn envelope() -> ObjectBuilder {
+    let object =
+        ObjectBuilder::new().property("status", openapi::integer()).property("message", openapi::text());
+    object.required("status").required("message")
 }
 
 /// Failure.
@@ -75,25 +104,37 @@ impl Error {
         self.0.to_string()
     }
 
+    /// When a repeat may succeed, in seconds, if that is known.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        self.0.retry_after_seconds()
+    }
+
     fn status(&self) -> StatusCode {
         status_of(&self.0)
     }
 }
 
+/// Failure as it is told.
+#[derive(Serialize, ToSchema)]
+struct Failure {
+    status: u16,
+    message: String,
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Failure {
-            status: u16,
-            message: String,
-        }
         let status = self.status();
         let mut response = json(status, &Failure { status: status.as_u16(), message: self.message() });
-        if let Some(retry_after) = self.0.retry_after() {
-            let seconds = HeaderValue::from(retry_after.as_secs().max(1));
-            response.headers_mut().insert(RETRY_AFTER, seconds);
+        if let Some(retry_after) = retry_after_of(&self.0) {
+            response.headers_mut().insert(RETRY_AFTER, retry_after);
         }
         response
+    }
+}
+
+impl IntoResponses for Error {
+    fn responses() -> Responses {
+        openapi::failures::<Failure>(&openapi::FAILURES)
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) static PROTOCOL: Protocol = Protocol {
         "ping",
         "set_status",
     ],
+    joins: &["join_conversation"],
     emits: &[
         "user_connected",
         "joined_conversation",
@@ -54,7 +55,7 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     ],
     welcome: None,
     on_event,
-    on_overload,
+    on_refused,
     beyond_rooms: |_| false,
     outgoing,
 };
@@ -98,10 +99,9 @@ fn on_event(session: &Session, mut incoming: Incoming) -> Handling {
     }
 }
 
-fn on_overload(session: &Session, mut incoming: Incoming) {
+fn on_refused(session: &Session, mut incoming: Incoming, error: core::Error) {
     let (event, ack) = (incoming.event, incoming.ack());
-    let error = core::Error::TooManyRequests { retry_after: None }.into();
-    fail(session, event, named_conversation(&incoming), &error, ack);
+    fail(session, event, named_conversation(&incoming), &error.into(), ack);
 }
 
 /// What an event comes to: its answer, or the work that gives it. The answer goes to the acknowledgement callback.
@@ -116,26 +116,24 @@ type Work = futures::future::BoxFuture<'static, Result<Value, Error>>;
 fn fail(session: &Session, event: &str, conversation: Option<ConversationSid>, error: &Error, ack: Ack) {
     let message = error.message();
     let conversation = conversation.map(|sid| sid.to_string());
-    let answer = match event {
-        "user_connect" => {
-            let answer = json!({ "success": false, "message": message });
-            session.emit("user_connected", &answer);
-            answer
-        }
+    let (form, mut answer) = match event {
+        "user_connect" => ("user_connected", json!({ "success": false, "message": message })),
         "join_conversation" => {
             let answer = json!({ "success": false, "conversationSid": conversation, "message": message });
-            session.emit("joined_conversation", &answer);
-            answer
+            ("joined_conversation", answer)
         }
         _ => {
             let mut answer = json!({ "success": false, "error": message, "conversationSid": conversation });
             if event != "send_message" {
                 answer["event"] = json!(event);
             }
-            session.emit("message_error", &answer);
-            answer
+            ("message_error", answer)
         }
     };
+    if let Some(seconds) = error.retry_after() {
+        answer["retryAfter"] = json!(seconds);
+    }
+    session.emit(form, &answer);
     ack.send(&answer);
 }
 
@@ -162,7 +160,7 @@ fn user_connect(session: &Session, incoming: &Incoming) -> Result<To, Error> {
     };
     let session = session.clone();
     let work = async move {
-        session.authenticate(&token).await?;
+        session.authenticate(&token, [identity.as_ref(), user_id.as_ref()]).await?;
         connect(&session, identity.as_ref(), user_id.as_ref())
     };
     Ok(To::InTurn(None, Box::pin(work)))
@@ -180,7 +178,7 @@ fn connect(
         caller.acting_as(user_id.or(Some(&identity)))?;
     }
     let user_id: Arc<str> = user_id.unwrap_or(&identity).as_str().into();
-    session.bind(&identity, Some(Arc::clone(&user_id)));
+    session.bind(&identity, Some(Arc::clone(&user_id)))?;
     let answer = json!({
         "success": true,
         "message": "Connected to chat server",
@@ -231,6 +229,11 @@ async fn join(
     core.conversation(conversation).await?;
     core.ensure_member(&caller, conversation).await?;
     session.enter(PROTOCOL.name, conversation, &identity, since.is_some())?;
+    // Whoever was removed in between was not found in the room.
+    if let Err(error) = core.ensure_member(&caller, conversation).await {
+        session.leave(PROTOCOL.name, conversation);
+        return Err(error.into());
+    }
     let mut answer = json!({
         "success": true,
         "conversationSid": conversation,
@@ -350,6 +353,10 @@ fn get_online_users(session: &Session, incoming: &Incoming) -> Result<To, Error>
         Box::pin(async move {
             let core = session.core();
             core.ensure_member(&session.caller()?, conversation).await?;
+            if !session.entered(PROTOCOL.name).contains(&conversation) {
+                let problem = "must be joined before asking who is there";
+                return Err(core::Error::invalid("conversationSid", problem).into());
+            }
             let users: Vec<OnlineUserOut> =
                 core.online_users(conversation).into_iter().map(Into::into).collect();
             let answer = json!({ "conversationSid": conversation, "users": users });
@@ -407,17 +414,21 @@ fn outgoing(event: &Event, telling: &Telling<'_>) -> Vec<Outgoing> {
             "message_deleted",
             &json!({ "conversationSid": sid, "messageSid": message, "index": index, "timestamp": now }),
         ),
-        Event::DeliveryUpdated { message, participant, status, error_code, .. } => Outgoing::new(
-            "message_status",
-            &json!({
+        Event::DeliveryUpdated { message, participant, status, error_code, summary, .. } => {
+            let mut told = json!({
                 "conversationSid": sid,
                 "messageSid": message,
                 "participantSid": participant,
                 "status": delivery(*status),
                 "errorCode": error_code,
+                "delivery": summary,
                 "timestamp": now,
-            }),
-        ),
+            });
+            if let Some(reason) = core::failure_reason(*status, *error_code) {
+                told["error"] = json!(reason);
+            }
+            Outgoing::new("message_status", &told)
+        }
         Event::ConversationUpdated { conversation, changed } => {
             let mut update = Map::new();
             let only_state = changed.state && !changed.friendly_name && !changed.attributes;
@@ -476,7 +487,7 @@ fn outgoing(event: &Event, telling: &Telling<'_>) -> Vec<Outgoing> {
         }
         // This document has no event for the one (whoever is added sees it in their list), and tells the other per
         // conversation.
-        Event::ConversationAdded { .. } | Event::PersonStatusChanged { .. } => None,
+        Event::ConversationAdded { .. } | Event::PersonStatusChanged { .. } | Event::SignedOut { .. } => None,
         // What it says of messages was told already; the rest is another document's.
         Event::Support(_) => None,
     };

@@ -19,12 +19,14 @@ mod rest;
 mod shapes;
 
 use super::Dialect;
+use super::openapi::Callers;
 
 /// The dialect.
 pub const DIALECT: Dialect = Dialect {
     name: "conversations",
     prefixes: &["/api/conversations", "/api", "/media"],
     routes: rest::routes,
+    callers: Callers::ByMode,
     failure: envelope::failure,
     protocol: &events::PROTOCOL,
 };

@@ -1,24 +1,26 @@
 //! The REST routes, in the document's order and then the additive ones. Every handler only connects.
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::envelope::{Auth, Error, Json, Path, Query, Reply, Result};
+use super::envelope::{Auth, Error, Flat, Json, Path, Query, Reply, Result};
 use super::shapes::{
     AddChatParticipant, AddSmsParticipant, ConversationCreated, ConversationDetail, ConversationOut,
-    CreateConversation, EditConversation, EditMessage, GenerateToken, MarkRead, MessageOut, MessageSent,
-    ParticipantChanged, ParticipantOut, SendMessage, optional, required,
+    CreateConversation, Done, EditConversation, EditMessage, GenerateToken, MarkRead, MarkedRead,
+    MessageDeleted, MessageOut, MessageSent, ParticipantChanged, ParticipantOut, SendMessage, optional,
+    required,
 };
 use crate::auth::{Caller, Identity};
 use crate::core::{
     self, ConversationSid, Core, MediaSid, MessageSid, NewParticipant, Span, Upload, parse_id,
 };
 use crate::dialects::Services;
+use crate::dialects::openapi::Responses;
 use crate::dialects::uploads::{self, uploaded};
 
 /// Messages of a history page when the client names no number, and at most.
@@ -28,51 +30,55 @@ const MESSAGES_AT_MOST: usize = 500;
 const CONVERSATIONS_AT_MOST: usize = 1_000;
 
 /// The routes.
-pub(super) fn routes(services: Services) -> Router {
-    let routes = Router::new()
-        .route("/generate-token", post(generate_token))
-        .route("/create", post(create))
-        .route("/newconversation", post(new_conversation))
-        .route("/", get(list))
-        .route("/{id}/conversations", get(list_of_user))
-        .route("/{id}/messages", get(messages))
-        .route("/{id}/send-message", post(send_message))
-        .route("/{id}/add-chat-participant", post(add_chat_participant))
-        .route("/{id}/add-sms-participant", post(add_sms_participant))
-        .route("/media/{sid}/content", get(media_content))
-        .route("/{id}", delete(delete_conversation).patch(edit_conversation))
-        .route("/enable-reachability", post(enable_reachability))
-        .route("/users/{identity}/reachability", get(reachability))
+pub(super) fn routes(services: Services) -> OpenApiRouter {
+    let routes = OpenApiRouter::new()
+        .routes(routes!(generate_token))
+        .routes(routes!(create))
+        .routes(routes!(new_conversation))
+        .routes(routes!(list))
+        .routes(routes!(list_of_user))
+        .routes(routes!(messages))
+        .routes(routes!(send_message))
+        .routes(routes!(add_chat_participant))
+        .routes(routes!(add_sms_participant))
+        .routes(routes!(media_content))
+        .routes(routes!(delete_conversation, edit_conversation))
+        .routes(routes!(enable_reachability))
+        .routes(routes!(reachability))
         // Additive.
-        .route("/{id}/messages/{message}", patch(edit_message).delete(delete_message))
-        .route("/{id}/read", post(mark_read))
-        .route("/{id}/participants", get(participants))
-        .route("/{id}/participants/{identity}", delete(remove_participant));
-    let uploads = Router::new()
-        .route("/image", post(upload_image))
-        .route("/audio", post(upload_audio))
+        .routes(routes!(edit_message, delete_message))
+        .routes(routes!(mark_read))
+        .routes(routes!(participants))
+        .routes(routes!(remove_participant));
+    let uploads = OpenApiRouter::new()
+        .routes(routes!(upload_image))
+        .routes(routes!(upload_audio))
         .layer(DefaultBodyLimit::max(uploads::BODY_BYTES));
-    Router::new().nest("/api/conversations", routes).nest("/api/upload", uploads).with_state(services)
+    OpenApiRouter::new().nest("/api/conversations", routes).nest("/api/upload", uploads).with_state(services)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct TokenOut {
     token: String,
     identity: Identity,
     expires_in: u64,
 }
 
+/// Makes a token for Twilio's SDK.
+#[utoipa::path(post, path = "/generate-token")]
 async fn generate_token(
     State(core): State<Core>,
     Auth(caller): Auth,
     Json(body): Json<GenerateToken>,
-) -> Result<TokenOut> {
+) -> std::result::Result<Flat<TokenOut>, Error> {
     let token = core.access_token(&caller, &required("user_id", body.user_id.as_ref())?)?;
     let out =
         TokenOut { token: token.token, identity: token.identity, expires_in: token.expires_in.as_secs() };
-    Ok(Reply::flat("Token generated", out))
+    Ok(Flat::ok("Token generated", out))
 }
 
+/// Makes a conversation.
+#[utoipa::path(post, path = "/create")]
 async fn create(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -91,6 +97,8 @@ async fn create(
     Ok(Reply::ok("Conversation created successfully", out))
 }
 
+/// Makes or finds the one conversation of a set of people.
+#[utoipa::path(post, path = "/newconversation")]
 async fn new_conversation(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -112,14 +120,18 @@ async fn new_conversation(
     Ok(Reply::ok("Private conversation created successfully", out))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 struct ListQuery {
+    /// Whose.
     #[serde(rename = "userId")]
     user_id: Option<String>,
     limit: Option<usize>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
+/// Lists conversations, the newest activity first.
+#[utoipa::path(get, path = "/", params(ListQuery))]
 async fn list(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -129,6 +141,8 @@ async fn list(
     conversations(&core, &caller, identity, query).await
 }
 
+/// Lists somebody's conversations.
+#[utoipa::path(get, path = "/{id}/conversations", params(ListQuery))]
 async fn list_of_user(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -157,12 +171,16 @@ async fn conversations(
     Ok(Reply::page("Conversations retrieved successfully", listed, next))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 struct MessagesQuery {
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
+    /// Index of a message.
     before: Option<i64>,
 }
 
+/// Lists messages, the oldest first: the newest, or those before an index.
+#[utoipa::path(get, path = "/{id}/messages", params(MessagesQuery))]
 async fn messages(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -178,6 +196,11 @@ async fn messages(
     Ok(Reply::ok("Messages retrieved successfully", messages))
 }
 
+/// Sends a message.
+#[utoipa::path(
+    post, path = "/{id}/send-message",
+    params(("Idempotency-Key" = Option<String>, Header, description = "As `clientMessageId`.")),
+)]
 async fn send_message(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -191,6 +214,8 @@ async fn send_message(
     Ok(Reply::ok("Message sent successfully", MessageSent::of(&message, core.media_links())))
 }
 
+/// Adds a person.
+#[utoipa::path(post, path = "/{id}/add-chat-participant")]
 async fn add_chat_participant(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -203,6 +228,8 @@ async fn add_chat_participant(
     Ok(Reply::ok("Chat participant added successfully", (&*participant).into()))
 }
 
+/// Adds a phone.
+#[utoipa::path(post, path = "/{id}/add-sms-participant")]
 async fn add_sms_participant(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -215,35 +242,80 @@ async fn add_sms_participant(
     Ok(Reply::ok("SMS participant added successfully", (&*participant).into()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 struct MediaQuery {
+    /// `1` or `true`: 302 to the file.
     redirect: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct MediaOut {
     content_type: String,
     size: u64,
     url: String,
 }
 
+/// Tells type, size and a temporary link of a file, or goes there.
+#[utoipa::path(
+    get, path = "/media/{sid}/content",
+    params(MediaQuery),
+    responses((status = 200), (status = 302, description = "The file is there.")),
+)]
 async fn media_content(
     State(core): State<Core>,
     Auth(caller): Auth,
     Path(sid): Path<String>,
     Query(query): Query<MediaQuery>,
-) -> std::result::Result<Response, Error> {
+) -> std::result::Result<MediaReply, Error> {
     let content = core.media_content(&caller, parse_id("mediaSid", &sid)?, None).await?;
     if query.redirect.is_some_and(|redirect| redirect == "1" || redirect == "true") {
-        let location =
-            [(header::LOCATION, content.url.to_string()), (header::CACHE_CONTROL, "no-store".to_owned())];
-        return Ok((axum::http::StatusCode::FOUND, location).into_response());
+        return Ok(MediaReply::There(content.url.into()));
     }
     let out = MediaOut { content_type: content.content_type, size: content.size, url: content.url.into() };
-    Ok(Reply::ok("Media content retrieved successfully", out).into_response())
+    Ok(MediaReply::Told(Reply::ok("Media content retrieved successfully", out)))
 }
 
-#[derive(Serialize)]
+/// What a file is, or the way to it.
+enum MediaReply {
+    Told(Reply<MediaOut>),
+    There(String),
+}
+
+impl IntoResponse for MediaReply {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Told(reply) => reply.into_response(),
+            Self::There(url) => {
+                let location = [(header::LOCATION, url), (header::CACHE_CONTROL, "no-store".to_owned())];
+                (StatusCode::FOUND, location).into_response()
+            }
+        }
+    }
+}
+
+impl IntoResponses for MediaReply {
+    fn responses() -> Responses {
+        Reply::<MediaOut>::responses()
+    }
+}
+
+/// A form with a file in `image`, or in `file`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used; the file is taken piece by piece")]
+struct ImageUpload {
+    #[schema(value_type = String, format = Binary)]
+    image: Vec<u8>,
+}
+
+/// A form with a file in `audio`, or in `file`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used; the file is taken piece by piece")]
+struct AudioUpload {
+    #[schema(value_type = String, format = Binary)]
+    audio: Vec<u8>,
+}
+
+#[derive(Serialize, ToSchema)]
 struct UploadOut {
     url: String,
     content_type: String,
@@ -251,31 +323,53 @@ struct UploadOut {
     media_sid: MediaSid,
 }
 
-async fn upload_image(State(core): State<Core>, Auth(caller): Auth, request: Request) -> Result<UploadOut> {
+/// Stores a picture.
+#[utoipa::path(
+    post, path = "/image",
+    request_body(content = ImageUpload, content_type = "multipart/form-data"),
+)]
+async fn upload_image(
+    State(core): State<Core>,
+    Auth(caller): Auth,
+    request: Request,
+) -> std::result::Result<Flat<UploadOut>, Error> {
     let uploaded = uploaded(&core, request, &["image", "file"]).await?;
     Ok(stored(core.store_upload(&caller, uploaded.file, uploaded.filename.as_deref()).await?))
 }
 
-async fn upload_audio(State(core): State<Core>, Auth(caller): Auth, request: Request) -> Result<UploadOut> {
+/// Stores a recording.
+#[utoipa::path(
+    post, path = "/audio",
+    request_body(content = AudioUpload, content_type = "multipart/form-data"),
+)]
+async fn upload_audio(
+    State(core): State<Core>,
+    Auth(caller): Auth,
+    request: Request,
+) -> std::result::Result<Flat<UploadOut>, Error> {
     let uploaded = uploaded(&core, request, &["audio", "file"]).await?;
     Ok(stored(core.store_upload(&caller, uploaded.file, uploaded.filename.as_deref()).await?))
 }
 
-fn stored(upload: Upload) -> Reply<UploadOut> {
+fn stored(upload: Upload) -> Flat<UploadOut> {
     let Upload { sid, content_type, size, url } = upload;
-    Reply::flat("File uploaded successfully", UploadOut { url, content_type, size, media_sid: sid })
+    Flat::ok("File uploaded successfully", UploadOut { url, content_type, size, media_sid: sid })
 }
 
+/// Deletes a conversation.
+#[utoipa::path(delete, path = "/{id}")]
 async fn delete_conversation(
     State(core): State<Core>,
     Auth(caller): Auth,
     Path(id): Path<String>,
-) -> Result<Value> {
+) -> Result<Done> {
     core.delete_conversation(&caller, conversation(&id)?).await?;
     let message = "Conversation deleted successfully";
-    Ok(Reply::ok(message, json!({ "success": true, "message": message })))
+    Ok(Reply::ok(message, Done { success: true, message }))
 }
 
+/// Changes name or attributes of a conversation.
+#[utoipa::path(patch, path = "/{id}")]
 async fn edit_conversation(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -286,19 +380,23 @@ async fn edit_conversation(
     Ok(Reply::ok("Conversation updated successfully", (&*changed).into()))
 }
 
-async fn enable_reachability(State(core): State<Core>, Auth(caller): Auth) -> Result<Value> {
+/// Lets Twilio tell who is reachable.
+#[utoipa::path(post, path = "/enable-reachability")]
+async fn enable_reachability(State(core): State<Core>, Auth(caller): Auth) -> Result<Done> {
     core.enable_reachability(&caller).await?;
-    let data = json!({ "success": true, "message": "Reachability feature configured" });
+    let data = Done { success: true, message: "Reachability feature configured" };
     Ok(Reply::ok("Reachability enabled successfully", data))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ReachabilityOut {
     identity: Identity,
     online: bool,
     not_reachable: bool,
 }
 
+/// Tells whether somebody is here or can be notified.
+#[utoipa::path(get, path = "/users/{identity}/reachability")]
 async fn reachability(
     State(core): State<Core>,
     Auth(_caller): Auth,
@@ -311,6 +409,8 @@ async fn reachability(
     Ok(Reply::ok("User reachability retrieved successfully", out))
 }
 
+/// Changes the text of a message.
+#[utoipa::path(patch, path = "/{id}/messages/{message}")]
 async fn edit_message(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -322,29 +422,35 @@ async fn edit_message(
     Ok(Reply::ok("Message updated successfully", MessageOut::of(&changed, core.media_links())))
 }
 
+/// Deletes a message.
+#[utoipa::path(delete, path = "/{id}/messages/{message}")]
 async fn delete_message(
     State(core): State<Core>,
     Auth(caller): Auth,
     Path((id, message)): Path<(String, String)>,
-) -> Result<Value> {
+) -> Result<MessageDeleted> {
     let (id, message) = (conversation(&id)?, parse_id::<MessageSid>("messageSid", &message)?);
     core.delete_message(&caller, id, message).await?;
-    Ok(Reply::ok("Message deleted successfully", json!({ "success": true, "message_sid": message })))
+    Ok(Reply::ok("Message deleted successfully", MessageDeleted { success: true, message_sid: message }))
 }
 
+/// Marks messages as read.
+#[utoipa::path(post, path = "/{id}/read")]
 async fn mark_read(
     State(core): State<Core>,
     Auth(caller): Auth,
     Path(id): Path<String>,
     Json(body): Json<MarkRead>,
-) -> Result<Value> {
+) -> Result<MarkedRead> {
     let claimed = optional("identity", body.identity.as_ref())?;
     let reader = caller.acting_as(claimed.as_ref())?;
     let index = core.mark_read(&caller, &reader, conversation(&id)?, body.index).await?;
-    let data = json!({ "success": true, "identity": reader, "last_read_message_index": index });
+    let data = MarkedRead { success: true, identity: reader, last_read_message_index: index };
     Ok(Reply::ok("Messages marked as read successfully", data))
 }
 
+/// Lists who is in a conversation.
+#[utoipa::path(get, path = "/{id}/participants")]
 async fn participants(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -355,6 +461,8 @@ async fn participants(
     Ok(Reply::ok("Participants retrieved successfully", members))
 }
 
+/// Removes a person, or a participant by its SID.
+#[utoipa::path(delete, path = "/{id}/participants/{identity}")]
 async fn remove_participant(
     State(core): State<Core>,
     Auth(caller): Auth,

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::auth::Identity;
 use crate::core::{
-    BODY_BYTES, Conversation, ConversationEdit, ConversationState, Draft, Error, Extras, ListedConversation,
-    MEDIA_LINKS, MediaLinks, Member, Message, NewGroup, NewParticipant, OnlineUser, Participant,
-    check_picture,
+    BODY_BYTES, Conversation, ConversationEdit, ConversationState, DeliverySummary, Draft, Error, Extras,
+    ListedConversation, MEDIA_LINKS, MediaLinks, Member, Message, MessageSid, NewGroup, NewParticipant,
+    OnlineUser, Participant, check_picture,
 };
+use crate::dialects::openapi;
 
 /// Characters of a conversation's name.
 const FRIENDLY_NAME_CHARACTERS: usize = 256;
@@ -40,6 +43,14 @@ pub(super) enum IdIn {
     Number(serde_json::Number),
 }
 
+impl PartialSchema for IdIn {
+    fn schema() -> RefOr<Schema> {
+        openapi::text_or_number().into()
+    }
+}
+
+impl ToSchema for IdIn {}
+
 impl IdIn {
     /// As an identity; mistakes name `field`.
     pub(super) fn identity(&self, field: &'static str) -> Result<Identity, Error> {
@@ -62,16 +73,18 @@ pub(super) fn optional(field: &'static str, id: Option<&IdIn>) -> Result<Option<
 }
 
 /// `POST /generate-token`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct GenerateToken {
+    #[schema(value_type = IdIn)]
     pub(super) user_id: Option<IdIn>,
 }
 
 /// `POST /create`, `POST /newconversation`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct CreateConversation {
     friendly_name: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Vec<ParticipantIn>, required, min_items = 1, max_items = 1000)]
     participants: Vec<Value>,
 }
 
@@ -124,13 +137,15 @@ fn cut(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
 
+/// A participant as apps write one.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged, expecting = "must be {id, name, image} or an id")]
+enum ParticipantIn {
+    Object { id: IdIn, name: Option<String>, image: Option<String> },
+    Plain(String),
+}
+
 fn participant_in(value: &Value) -> Result<NewParticipant, Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "must be {id, name, image} or an id")]
-    enum ParticipantIn {
-        Object { id: IdIn, name: Option<String>, image: Option<String> },
-        Plain(String),
-    }
     let parsed = ParticipantIn::deserialize(value);
     let (id, name, image) =
         match parsed.map_err(|_| Error::invalid("participants", "must be {id, name, image} or ids"))? {
@@ -149,7 +164,7 @@ fn participant_in(value: &Value) -> Result<NewParticipant, Error> {
 }
 
 /// What `POST /create` gives back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ConversationCreated {
     pub(super) success: bool,
     pub(super) conversation_sid: String,
@@ -162,7 +177,7 @@ pub(super) struct ConversationCreated {
 }
 
 /// A conversation in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ConversationOut {
     sid: String,
     friendly_name: String,
@@ -188,7 +203,7 @@ impl ConversationOut {
 }
 
 /// A message, over REST and over sockets.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct MessageOut {
     sid: String,
     body: String,
@@ -199,6 +214,9 @@ pub(super) struct MessageOut {
     media: Vec<String>,
     media_urls: Vec<String>,
     index: i64,
+    /// How it fares with phones, if any got it, in Twilio's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliverySummary>,
     #[serde(rename = "clientMessageId", skip_serializing_if = "Option::is_none")]
     client_message_id: Option<String>,
 }
@@ -222,19 +240,23 @@ impl MessageOut {
             media,
             media_urls,
             index: message.index,
+            delivery: message.delivery.filter(|delivery| delivery.total > 0),
             client_message_id: extras.client_message_id,
         }
     }
 }
 
 /// `POST /:sid/send-message` and the event `send_message`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct SendMessage {
+    #[schema(value_type = IdIn)]
     pub(super) author: Option<IdIn>,
     body: Option<String>,
     #[serde(default)]
+    #[schema(max_items = 10)]
     media: Option<Vec<String>>,
     #[serde(rename = "clientMessageId", alias = "client_message_id")]
+    #[schema(min_length = 1, max_length = 128)]
     client_message_id: Option<String>,
 }
 
@@ -279,7 +301,7 @@ fn check_link(link: &str) -> Result<(), Error> {
 }
 
 /// What `POST /:sid/send-message` gives back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MessageSent {
     success: bool,
     message_sid: String,
@@ -305,8 +327,9 @@ pub(super) fn warnings(message: &Message) -> Vec<String> {
 }
 
 /// `PATCH /:sid/messages/:messageSid`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct EditMessage {
+    #[schema(value_type = String, min_length = 1)]
     body: Option<String>,
 }
 
@@ -322,16 +345,18 @@ impl EditMessage {
 }
 
 /// `POST /:sid/read`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct MarkRead {
     pub(super) identity: Option<IdIn>,
     pub(super) index: Option<i64>,
 }
 
 /// `PATCH /:sid`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct EditConversation {
+    #[schema(max_length = 256)]
     friendly_name: Option<String>,
+    #[schema(value_type = Option<Object>)]
     attributes: Option<Map<String, Value>>,
 }
 
@@ -353,10 +378,11 @@ impl TryFrom<EditConversation> for ConversationEdit {
 }
 
 /// A conversation by itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ConversationDetail {
     sid: String,
     friendly_name: String,
+    #[schema(value_type = Object)]
     attributes: Value,
     state: &'static str,
     date_created: String,
@@ -395,20 +421,44 @@ pub(super) fn state(state: ConversationState) -> &'static str {
     }
 }
 
+/// That something is done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Done {
+    pub(super) success: bool,
+    pub(super) message: &'static str,
+}
+
+/// What `DELETE /:sid/messages/:messageSid` gives back.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MessageDeleted {
+    pub(super) success: bool,
+    pub(super) message_sid: MessageSid,
+}
+
+/// What `POST /:sid/read` gives back.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MarkedRead {
+    pub(super) success: bool,
+    pub(super) identity: Identity,
+    pub(super) last_read_message_index: Option<i64>,
+}
+
 /// `POST /:sid/add-chat-participant`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct AddChatParticipant {
+    #[schema(value_type = IdIn)]
     pub(super) identity: Option<IdIn>,
 }
 
 /// `POST /:sid/add-sms-participant`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct AddSmsParticipant {
+    #[schema(value_type = String)]
     pub(super) phone_number: Option<String>,
 }
 
 /// A participant that was added or removed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ParticipantChanged {
     success: bool,
     participant_sid: String,
@@ -436,7 +486,7 @@ pub(super) fn phone_number(participant: &Participant) -> Option<String> {
 }
 
 /// A participant in `GET /:sid/participants`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ParticipantOut {
     participant_sid: String,
     identity: Option<String>,

@@ -5,19 +5,22 @@
 //! of a value that is wrong.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use utoipa::openapi::schema::ObjectBuilder;
+use utoipa::{IntoResponses, ToSchema};
 
 use super::shapes::timestamp;
 use crate::auth::{AuthError, Caller};
 use crate::clock::Clock;
 use crate::core::{self, GroupError};
-use crate::dialects::{Services, caller_of, json_of};
+use crate::dialects::openapi::{self, Responses};
+use crate::dialects::{Services, caller_of, json_of, retry_after_of};
 
 /// What a handler gives back.
 pub(super) type Result<T> = std::result::Result<Reply<T>, Error>;
@@ -71,6 +74,18 @@ impl<T: Serialize> IntoResponse for Reply<T> {
     }
 }
 
+impl<T: ToSchema> IntoResponses for Reply<T> {
+    fn responses() -> Responses {
+        let envelope = ObjectBuilder::new()
+            .property("success", openapi::always(true))
+            .property("data", T::schema())
+            .property("message", openapi::text())
+            .property("code", openapi::text())
+            .property("timestamp", openapi::text());
+        openapi::success::<T>(envelope.required("success").required("data").required("timestamp"))
+    }
+}
+
 /// Failure.
 #[derive(Debug)]
 pub(super) struct Error(core::Error);
@@ -102,7 +117,7 @@ impl Error {
                 }
                 AuthError::Unavailable => (OURS, StatusCode::SERVICE_UNAVAILABLE),
             },
-            core::Error::NotAMember => ("FORBIDDEN", StatusCode::FORBIDDEN),
+            core::Error::NotAMember | core::Error::PhoneNotAllowed => ("FORBIDDEN", StatusCode::FORBIDDEN),
             core::Error::Blocked => ("USER_BLOCKED", StatusCode::FORBIDDEN),
             core::Error::OnlyYourself => ("CANNOT_MESSAGE_SELF", StatusCode::BAD_REQUEST),
             core::Error::Group(error) => match error {
@@ -117,9 +132,9 @@ impl Error {
             | core::Error::MessageNotFound
             | core::Error::ParticipantNotFound
             | core::Error::MediaNotFound => ("NOT_FOUND", StatusCode::NOT_FOUND),
-            core::Error::TooManyRequests { .. } | core::Error::Throttled { .. } => {
-                ("RATE_LIMIT_EXCEEDED", StatusCode::TOO_MANY_REQUESTS)
-            }
+            core::Error::TooManyRequests { .. }
+            | core::Error::TooManyPhones { .. }
+            | core::Error::Throttled { .. } => ("RATE_LIMIT_EXCEEDED", StatusCode::TOO_MANY_REQUESTS),
             core::Error::Unavailable { .. } | core::Error::UnknownOutcome => {
                 (OURS, StatusCode::SERVICE_UNAVAILABLE)
             }
@@ -140,18 +155,30 @@ impl Error {
     }
 }
 
+/// Failure as it is told.
+#[derive(Serialize, ToSchema)]
+struct Failure {
+    success: bool,
+    error: Fault,
+    timestamp: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Fault {
+    code: &'static str,
+    message: String,
+    #[schema(value_type = Object)]
+    details: Value,
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (code, status) = self.kind();
-        let body = json!({
-            "success": false,
-            "error": { "code": code, "message": self.0.to_string(), "details": self.details() },
-            "timestamp": now(),
-        });
+        let error = Fault { code, message: self.0.to_string(), details: self.details() };
+        let body = Failure { success: false, error, timestamp: now() };
         let mut response = (status, axum::Json(body)).into_response();
-        if let Some(retry_after) = self.0.retry_after() {
-            let seconds = HeaderValue::from(retry_after.as_secs().max(1));
-            response.headers_mut().insert(RETRY_AFTER, seconds);
+        if let Some(retry_after) = retry_after_of(&self.0) {
+            response.headers_mut().insert(RETRY_AFTER, retry_after);
         }
         response
     }
@@ -160,6 +187,12 @@ impl IntoResponse for Error {
 /// When an answer was written: like its `Date` header a matter of the wire, which nothing is decided by.
 fn now() -> String {
     timestamp(Clock::system().now())
+}
+
+impl IntoResponses for Error {
+    fn responses() -> Responses {
+        openapi::failures::<Failure>(&openapi::FAILURES)
+    }
 }
 
 /// The answer to a request that reached no handler.
@@ -190,6 +223,21 @@ pub(super) struct Path<T>(pub(super) T);
 
 /// Who is calling: a person, by a token.
 pub(super) struct Auth(pub(super) Caller);
+
+/// Who is calling: an admin, or the app's back end.
+pub(super) struct Operator(pub(super) Caller);
+
+impl FromRequestParts<Services> for Operator {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> std::result::Result<Self, Error> {
+        match caller_of(parts, services).await? {
+            admin if admin.is_admin() => Ok(Self(admin)),
+            Caller::Known { .. } => Err(AuthError::Forbidden.into()),
+            Caller::Anonymous | Caller::Guest(_) | Caller::Service => Err(AuthError::Missing.into()),
+        }
+    }
+}
 
 impl FromRequestParts<Services> for Auth {
     type Rejection = Error;

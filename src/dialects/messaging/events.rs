@@ -13,10 +13,11 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     name: "messaging",
     transport: Transport::SocketIo("/"),
     listens: &[],
+    joins: &[],
     emits: &["conversation_created", "group_created", "user_status_update"],
     welcome: None,
     on_event,
-    on_overload: |_, _| {},
+    on_refused: |_, _, _| {},
     beyond_rooms,
     outgoing,
 };
@@ -58,6 +59,7 @@ fn outgoing(event: &Event, telling: &Telling<'_>) -> Vec<Outgoing> {
         | Event::UserJoined { .. }
         | Event::UserLeft { .. }
         | Event::StatusChanged { .. }
+        | Event::SignedOut { .. }
         | Event::Support(_) => Vec::new(),
     }
 }

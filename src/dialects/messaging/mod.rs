@@ -13,6 +13,7 @@
 //! | `status` is Active, Online or Offline | "Active" while connected, "Offline" else; what people set themselves as they wrote it, its first letter a capital |
 //! | a user may be called `me`, `contacts`, `blocked` or `suggestions` | such a user cannot be asked for at `/users/:userId` |
 //! | blocks, groups' members, settings and messages have flags and codes, but no endpoints | they have: see `rest.rs` |
+//! | nobody can be signed out | `DELETE /users/:userId/sessions`, for admins and the app's back end (`X-Api-Key`) |
 //! | only error codes are listed, no statuses | 400, 401, 403, 404, 409, 413, 415, 429, 500, 503; a wrong method is 404 |
 
 mod envelope;
@@ -22,12 +23,14 @@ mod rest;
 mod shapes;
 
 use super::Dialect;
+use super::openapi::Callers;
 
 /// The dialect.
 pub const DIALECT: Dialect = Dialect {
     name: "messaging",
     prefixes: &["/users", "/messages", "/groups", "/api/users", "/api/messages", "/api/groups"],
     routes: rest::routes,
+    callers: Callers::People,
     failure: envelope::failure,
     protocol: &events::PROTOCOL,
 };

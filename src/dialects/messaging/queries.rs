@@ -3,6 +3,7 @@
 //! A value that is no such thing is refused by name; a limit above [`LIMIT_AT_MOST`] is cut to it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::core::{Error, PageOf, Ranking, SortBy, Wanted};
 
@@ -15,9 +16,11 @@ pub(super) const OTHERS: usize = 20;
 const TEXT_CHARACTERS: usize = 256;
 
 /// `?page=&limit=`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 pub(super) struct PageQuery {
+    #[param(value_type = Option<usize>, minimum = 1)]
     page: Option<String>,
+    #[param(value_type = Option<usize>, minimum = 1)]
     limit: Option<String>,
 }
 
@@ -39,19 +42,28 @@ fn number(field: &'static str, text: Option<&str>) -> Result<Option<usize>, Erro
 }
 
 /// `?type=&q=&sort=&order=&page=&limit=`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct SuggestionsQuery {
     #[serde(rename = "type")]
+    #[param(inline, value_type = Option<SuggestionsFor>)]
     kind: Option<String>,
+    #[param(max_length = 256)]
     q: Option<String>,
+    /// `mutualFriends`, `createdAt`, `nickname` or `lastSeen`.
+    #[param(pattern = "^(mutualFriends|createdAt|nickname|lastSeen)$")]
     sort: Option<String>,
+    /// `asc` or `desc`.
+    #[param(pattern = "^(asc|desc)$")]
     order: Option<String>,
+    #[param(value_type = Option<usize>, minimum = 1)]
     page: Option<String>,
+    #[param(value_type = Option<usize>, minimum = 1)]
     limit: Option<String>,
 }
 
 /// What suggestions are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub(super) enum SuggestionsFor {
     Message,
     Group,
@@ -104,7 +116,7 @@ impl TryFrom<SuggestionsQuery> for AskedSuggestions {
 }
 
 /// Where a page stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Pagination {
     page: usize,

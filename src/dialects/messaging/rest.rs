@@ -2,48 +2,52 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::routing::{get, patch, post};
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::envelope::{Auth, Json, Path, Query, Reply, Result};
+use super::envelope::{Auth, Json, Operator, Path, Query, Reply, Result};
 use super::queries::{
     AskedSuggestions, CONTACTS, OTHERS, PageQuery, Pagination, SuggestionsFor, SuggestionsQuery,
 };
-use super::shapes::conversations::{ConversationOut, CreateConversation, EditSettings, SettingsChanged};
-use super::shapes::groups::{CreateGroup, GroupMemberOut, GroupMembers, GroupOut};
-use super::shapes::identity;
-use super::shapes::messages::{MessageOut, SendMessage};
-use super::shapes::people::{BlockedOut, ContactOut, EditProfile, OwnProfile, SuggestionOut, UserDetail};
+use super::shapes::conversations::{
+    ConversationOut, CreateConversation, EditSettings, ReadOut, SettingsChanged,
+};
+use super::shapes::groups::{CreateGroup, GroupMemberOut, GroupMembers, GroupOut, MembersRemoved};
+use super::shapes::messages::{MessageOut, SendMessage, renamed};
+use super::shapes::people::{
+    BlockOut, BlockedOut, ContactOut, EditProfile, OwnProfile, SignedOut, SuggestionOut, UserDetail,
+};
+use super::shapes::{identity, timestamp};
 use crate::core::{self, ConversationSid, Core, parse_id};
 use crate::dialects::Services;
 
 /// The routes.
-pub(super) fn routes(services: Services) -> Router {
-    let routes = Router::new()
-        .route("/users/suggestions", get(suggestions))
-        .route("/messages", post(create_conversation))
-        .route("/messages/{id}", get(conversation_detail))
-        .route("/groups", post(create_group))
-        .route("/users/{id}", get(user_detail))
-        .route("/users/contacts", get(contacts))
+pub(super) fn routes(services: Services) -> OpenApiRouter {
+    let routes = OpenApiRouter::new()
+        .routes(routes!(suggestions))
+        .routes(routes!(create_conversation))
+        .routes(routes!(conversation_detail))
+        .routes(routes!(create_group))
+        .routes(routes!(user_detail))
+        .routes(routes!(contacts))
         // Additive.
-        .route("/messages/{id}/messages", get(messages).post(send_message))
-        .route("/messages/{id}/settings", patch(edit_settings))
-        .route("/messages/{id}/read", post(mark_read))
-        .route("/groups/{id}", get(group))
-        .route(
-            "/groups/{id}/members",
-            get(group_members).post(add_group_members).delete(remove_group_members),
-        )
-        .route("/groups/{id}/members/{member}", axum::routing::delete(remove_group_member))
-        .route("/users/{id}/block", post(block).delete(unblock))
-        .route("/users/blocked", get(blocked))
-        .route("/users/me", get(own_profile).put(edit_own_profile));
-    routes.clone().merge(Router::new().nest("/api", routes)).with_state(services)
+        .routes(routes!(messages, send_message))
+        .routes(routes!(edit_settings))
+        .routes(routes!(mark_read))
+        .routes(routes!(group))
+        .routes(routes!(group_members, add_group_members, remove_group_members))
+        .routes(routes!(remove_group_member))
+        .routes(routes!(block, unblock))
+        .routes(routes!(sign_out))
+        .routes(routes!(blocked))
+        .routes(routes!(own_profile, edit_own_profile));
+    let under_api = Router::new().nest("/api", routes.clone().into());
+    routes.merge(under_api.into()).with_state(services)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Suggestions {
     suggestions: Vec<SuggestionOut>,
     pagination: Pagination,
@@ -51,6 +55,8 @@ struct Suggestions {
     query: Option<String>,
 }
 
+/// Lists whom the caller may want to talk to.
+#[utoipa::path(get, path = "/users/suggestions", params(SuggestionsQuery))]
 async fn suggestions(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -64,6 +70,11 @@ async fn suggestions(
     Ok(Reply::ok(Suggestions { suggestions, pagination: Pagination::of(part, page.total), query }))
 }
 
+/// Begins or finds the conversation with somebody.
+#[utoipa::path(
+    post, path = "/messages",
+    responses((status = 200, description = "It was there."), (status = 201, description = "It is made.")),
+)]
 async fn create_conversation(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -78,6 +89,8 @@ async fn create_conversation(
     })
 }
 
+/// Describes a conversation.
+#[utoipa::path(get, path = "/messages/{id}")]
 async fn conversation_detail(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -87,6 +100,8 @@ async fn conversation_detail(
     Ok(Reply::ok(ConversationOut::read(&detail, caller.person()?)))
 }
 
+/// Makes a group.
+#[utoipa::path(post, path = "/groups", responses((status = 201, description = "It is made.")))]
 async fn create_group(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -96,6 +111,8 @@ async fn create_group(
     Ok(Reply::created("Group created successfully", GroupOut::of(&group, caller.person()?)))
 }
 
+/// Describes somebody.
+#[utoipa::path(get, path = "/users/{id}")]
 async fn user_detail(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -105,12 +122,14 @@ async fn user_detail(
     Ok(Reply::ok((&known).into()))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Contacts {
     contacts: Vec<ContactOut>,
     pagination: Pagination,
 }
 
+/// Lists the caller's contacts.
+#[utoipa::path(get, path = "/users/contacts", params(PageQuery))]
 async fn contacts(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -122,12 +141,14 @@ async fn contacts(
     Ok(Reply::ok(Contacts { contacts, pagination: Pagination::of(part, page.total) }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Messages {
     messages: Vec<MessageOut>,
     pagination: Pagination,
 }
 
+/// Lists messages, the newest first.
+#[utoipa::path(get, path = "/messages/{id}/messages", params(PageQuery))]
 async fn messages(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -140,16 +161,24 @@ async fn messages(
     Ok(Reply::ok(Messages { messages, pagination: Pagination::of(part, page.total) }))
 }
 
+/// Sends a message.
+#[utoipa::path(
+    post, path = "/messages/{id}/messages",
+    responses((status = 201, description = "It is sent.")),
+)]
 async fn send_message(
     State(core): State<Core>,
     Auth(caller): Auth,
     Path(id): Path<String>,
     Json(body): Json<SendMessage>,
 ) -> Result<MessageOut> {
-    let sent = core.send_message(&caller, caller.person()?, conversation(&id)?, body.try_into()?).await?;
-    Ok(Reply::created("Message sent successfully", MessageOut::of(&sent, core.media_links())))
+    let sent = core.send_message(&caller, caller.person()?, conversation(&id)?, body.try_into()?).await;
+    let sent = sent.map_err(renamed)?;
+    Ok(Reply::created("Message sent successfully", MessageOut::sent(&sent, core.media_links())))
 }
 
+/// Changes how the caller has set up a conversation.
+#[utoipa::path(patch, path = "/messages/{id}/settings")]
 async fn edit_settings(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -162,26 +191,32 @@ async fn edit_settings(
     Ok(Reply::done("Settings updated successfully", out))
 }
 
-async fn mark_read(State(core): State<Core>, Auth(caller): Auth, Path(id): Path<String>) -> Result<Value> {
+/// Marks a conversation as read.
+#[utoipa::path(post, path = "/messages/{id}/read")]
+async fn mark_read(State(core): State<Core>, Auth(caller): Auth, Path(id): Path<String>) -> Result<ReadOut> {
     let conversation = conversation(&id)?;
     core.ensure_member(&caller, conversation).await?;
     let index = core.mark_read(&caller, caller.person()?, conversation, None).await?;
-    let out = json!({ "id": conversation, "lastReadIndex": index });
+    let out = ReadOut { id: conversation, last_read_index: index };
     Ok(Reply::done("Conversation marked as read successfully", out))
 }
 
+/// Describes a group.
+#[utoipa::path(get, path = "/groups/{id}")]
 async fn group(State(core): State<Core>, Auth(caller): Auth, Path(id): Path<String>) -> Result<GroupOut> {
     let group = core.group(&caller, conversation(&id)?).await?;
     Ok(Reply::ok(GroupOut::of(&group, caller.person()?)))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Members {
     members: Vec<GroupMemberOut>,
     member_count: usize,
 }
 
+/// Lists who is in a group.
+#[utoipa::path(get, path = "/groups/{id}/members")]
 async fn group_members(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -193,6 +228,8 @@ async fn group_members(
     Ok(Reply::ok(Members { member_count: members.len(), members }))
 }
 
+/// Adds people.
+#[utoipa::path(post, path = "/groups/{id}/members")]
 async fn add_group_members(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -203,20 +240,24 @@ async fn add_group_members(
     Ok(Reply::done("Members added successfully", GroupOut::of(&group, caller.person()?)))
 }
 
+/// Removes people.
+#[utoipa::path(delete, path = "/groups/{id}/members")]
 async fn remove_group_members(
     State(core): State<Core>,
     Auth(caller): Auth,
     Path(id): Path<String>,
     Json(body): Json<GroupMembers>,
-) -> Result<Value> {
+) -> Result<MembersRemoved> {
     remove(&core, &caller, conversation(&id)?, body.people()?).await
 }
 
+/// Removes somebody.
+#[utoipa::path(delete, path = "/groups/{id}/members/{member}")]
 async fn remove_group_member(
     State(core): State<Core>,
     Auth(caller): Auth,
     Path((id, member)): Path<(String, String)>,
-) -> Result<Value> {
+) -> Result<MembersRemoved> {
     remove(&core, &caller, conversation(&id)?, vec![identity("userId", &member)?]).await
 }
 
@@ -225,30 +266,51 @@ async fn remove(
     caller: &crate::auth::Caller,
     group: ConversationSid,
     people: Vec<crate::auth::Identity>,
-) -> Result<Value> {
-    let out = json!({ "id": group, "removed": people });
-    core.remove_group_members(caller, group, people).await?;
+) -> Result<MembersRemoved> {
+    core.remove_group_members(caller, group, people.clone()).await?;
+    let out = MembersRemoved { id: group, removed: people };
     Ok(Reply::done("Members removed successfully", out))
 }
 
-async fn block(State(core): State<Core>, Auth(caller): Auth, Path(id): Path<String>) -> Result<Value> {
+/// Blocks somebody.
+#[utoipa::path(post, path = "/users/{id}/block")]
+async fn block(State(core): State<Core>, Auth(caller): Auth, Path(id): Path<String>) -> Result<BlockOut> {
     let who = identity("userId", &id)?;
     core.block(&caller, &who).await?;
-    Ok(Reply::done("User blocked successfully", json!({ "id": who, "isBlocked": true })))
+    Ok(Reply::done("User blocked successfully", BlockOut { id: who, is_blocked: true }))
 }
 
-async fn unblock(State(core): State<Core>, Auth(caller): Auth, Path(id): Path<String>) -> Result<Value> {
+/// Ends a block.
+#[utoipa::path(delete, path = "/users/{id}/block")]
+async fn unblock(State(core): State<Core>, Auth(caller): Auth, Path(id): Path<String>) -> Result<BlockOut> {
     let who = identity("userId", &id)?;
     core.unblock(&caller, &who).await?;
-    Ok(Reply::done("User unblocked successfully", json!({ "id": who, "isBlocked": false })))
+    Ok(Reply::done("User unblocked successfully", BlockOut { id: who, is_blocked: false }))
 }
 
-#[derive(Serialize)]
+/// Signs somebody out everywhere: tokens of before no longer hold. For admins and the app's back end.
+#[utoipa::path(
+    delete, path = "/users/{id}/sessions",
+    security(("token" = []), ("key" = [])),
+)]
+async fn sign_out(
+    State(core): State<Core>,
+    Operator(caller): Operator,
+    Path(id): Path<String>,
+) -> Result<SignedOut> {
+    let who = identity("userId", &id)?;
+    let at = core.sign_out(&caller, &who).await?;
+    Ok(Reply::done("User signed out successfully", SignedOut { id: who, signed_out_at: timestamp(at) }))
+}
+
+#[derive(Serialize, ToSchema)]
 struct Blocked {
     users: Vec<BlockedOut>,
     pagination: Pagination,
 }
 
+/// Lists whom the caller blocks.
+#[utoipa::path(get, path = "/users/blocked", params(PageQuery))]
 async fn blocked(
     State(core): State<Core>,
     Auth(caller): Auth,
@@ -260,11 +322,15 @@ async fn blocked(
     Ok(Reply::ok(Blocked { users, pagination: Pagination::of(part, page.total) }))
 }
 
+/// Describes the caller.
+#[utoipa::path(get, path = "/users/me")]
 async fn own_profile(State(core): State<Core>, Auth(caller): Auth) -> Result<OwnProfile> {
     let peer = core.peer(caller.person()?).await?;
     Ok(Reply::ok(OwnProfile::of(&peer)))
 }
 
+/// Changes what the caller tells of themselves.
+#[utoipa::path(put, path = "/users/me")]
 async fn edit_own_profile(
     State(core): State<Core>,
     Auth(caller): Auth,

@@ -10,6 +10,7 @@ pub(super) mod people;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::auth::{Identity, InvalidIdentity};
 use crate::core::{Error, Kind, Peer};
@@ -25,7 +26,7 @@ pub(super) fn identity(field: &'static str, text: &str) -> Result<Identity, Erro
 }
 
 /// What everybody may know of a person.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct PersonOut {
     id: String,
@@ -56,7 +57,7 @@ fn avatar(peer: &Peer) -> Option<String> {
 }
 
 /// A user type with its icon; all null for somebody of none.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct KindOut {
     #[serde(rename = "type")]

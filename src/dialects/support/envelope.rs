@@ -10,11 +10,15 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::{IntoResponses, ToSchema};
 
 use super::shapes::Fields;
 use crate::auth::{AuthError, Caller, Identity};
 use crate::core;
-use crate::dialects::{ClientAddress, Services, caller_of, json_of, status_of};
+use crate::dialects::openapi::{self, Responses};
+use crate::dialects::{Services, caller_of, json_of, retry_after_of, status_of, within_limits};
+use crate::limits::ClientAddress;
 
 /// The cookie that keeps a guest's id.
 const GUEST_COOKIE: &str = "switchboard_guest";
@@ -80,6 +84,16 @@ impl<T: Serialize> IntoResponse for Reply<T> {
     }
 }
 
+impl<T: ToSchema> IntoResponses for Reply<T> {
+    fn responses() -> Responses {
+        let envelope = ObjectBuilder::new()
+            .property("success", ObjectBuilder::new().schema_type(Type::Boolean))
+            .property("message", openapi::text())
+            .property("data", T::schema());
+        openapi::success::<T>(envelope.required("success"))
+    }
+}
+
 /// Failure.
 #[derive(Debug)]
 pub(super) struct Error(core::Error);
@@ -91,6 +105,11 @@ impl<E: Into<core::Error>> From<E> for Error {
 }
 
 impl Error {
+    /// When a repeat may succeed, in seconds, if that is known.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        self.0.retry_after_seconds()
+    }
+
     /// What a person reads.
     #[expect(
         clippy::wildcard_enum_match_arm,
@@ -125,6 +144,8 @@ impl Error {
             | core::Error::MediaNotFound
             | core::Error::ConversationClosed
             | core::Error::PhoneBusy
+            | core::Error::PhoneNotAllowed
+            | core::Error::TooManyPhones { .. }
             | core::Error::KeyReused
             | core::Error::LimitReached(_)
             | core::Error::TooManyRequests { .. }
@@ -141,26 +162,34 @@ impl Error {
     }
 }
 
+/// Failure as it is told.
+#[derive(Serialize, ToSchema)]
+struct Failure {
+    success: bool,
+    message: String,
+    errors: Vec<Fault>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Fault {
+    field: &'static str,
+    message: String,
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Failure {
-            success: bool,
-            message: String,
-            errors: Vec<Fault>,
-        }
-        #[derive(Serialize)]
-        struct Fault {
-            field: &'static str,
-            message: String,
-        }
         let errors = self.field().map(|(field, message)| Fault { field, message }).into_iter().collect();
         let mut response = json(self.status(), &Failure { success: false, message: self.message(), errors });
-        if let Some(retry_after) = self.0.retry_after() {
-            let seconds = HeaderValue::from(retry_after.as_secs().max(1));
-            response.headers_mut().insert(RETRY_AFTER, seconds);
+        if let Some(retry_after) = retry_after_of(&self.0) {
+            response.headers_mut().insert(RETRY_AFTER, retry_after);
         }
         response
+    }
+}
+
+impl IntoResponses for Error {
+    fn responses() -> Responses {
+        openapi::failures::<Failure>(&openapi::FAILURES)
     }
 }
 
@@ -216,7 +245,9 @@ impl FromRequestParts<Services> for Visitor {
             Some(presented) => services.core.known_guest(&presented).await?,
             None => None,
         };
-        Ok(Self(guest.map_or(Caller::Anonymous, Caller::Guest)))
+        let caller = guest.map_or(Caller::Anonymous, Caller::Guest);
+        within_limits(&caller, services)?;
+        Ok(Self(caller))
     }
 }
 

@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::envelope::Error;
-use super::shapes::{ConversationOut, Fields, MessageOut};
+use super::shapes::{ConversationOut, Fields, MessageOut, warnings};
 use crate::auth::{AuthError, Caller};
-use crate::core::{self, ConversationSid, Core, Event, Side, SupportEvent};
+use crate::core::{self, ConversationSid, Core, Event, MediaLinks, Side, SupportEvent};
 use crate::realtime::{
     Ack, Audience, Handling, Handshake, Incoming, Outgoing, Protocol, Session, Telling, Transport, Welcome,
 };
@@ -27,6 +27,7 @@ pub(super) static PROTOCOL: Protocol = Protocol {
         "conversation:join",
         "conversation:leave",
     ],
+    joins: &["conversation:join"],
     emits: &[
         "connection:success",
         "message:received",
@@ -43,7 +44,7 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     ],
     welcome: Some(Welcome { admit, greet }),
     on_event,
-    on_overload,
+    on_refused,
     beyond_rooms: |event| matches!(event, Event::Support(_)),
     outgoing,
 };
@@ -106,8 +107,8 @@ fn on_event(session: &Session, mut incoming: Incoming) -> Handling {
     }
 }
 
-fn on_overload(session: &Session, mut incoming: Incoming) {
-    fail(session, &core::Error::TooManyRequests { retry_after: None }.into(), incoming.ack());
+fn on_refused(session: &Session, mut incoming: Incoming, error: core::Error) {
+    fail(session, &error.into(), incoming.ack());
 }
 
 /// What is to be done, in the turn of which conversation; what it gives goes to the acknowledgement callback.
@@ -115,9 +116,13 @@ type InTurn = (Option<ConversationSid>, BoxFuture<'static, Result<Value, Error>>
 
 /// Tells the socket that its event failed.
 fn fail(session: &Session, error: &Error, ack: Ack) {
-    let message = error.message();
-    session.emit("message:error", &json!({ "error": message }));
-    ack.send(&json!({ "success": false, "error": message }));
+    let mut told = json!({ "error": error.message() });
+    if let Some(seconds) = error.retry_after() {
+        told["retryAfter"] = json!(seconds);
+    }
+    session.emit("message:error", &told);
+    told["success"] = json!(false);
+    ack.send(&told);
 }
 
 fn send(session: &Session, payload: &Fields) -> Result<InTurn, Error> {
@@ -125,10 +130,23 @@ fn send(session: &Session, payload: &Fields) -> Result<InTurn, Error> {
     let session = session.clone();
     let work = async move {
         let caller = session.caller()?;
-        let sent = session.core().send_support_message(&caller, conversation, message).await?;
-        Ok(json!({ "success": true, "messageId": sent.sid.uuid(), "conversationId": conversation.uuid() }))
+        let sent = session.core().send_support_message(&caller, conversation, message).await;
+        let sent = sent.map_err(renamed)?;
+        let mut answer =
+            json!({ "success": true, "messageId": sent.sid.uuid(), "conversationId": conversation.uuid() });
+        let warnings = warnings(&sent);
+        if !warnings.is_empty() {
+            answer["warnings"] = json!(warnings);
+        }
+        Ok(answer)
     };
     Ok((Some(conversation), work.boxed()))
+}
+
+/// `error` by this document's names of fields.
+fn renamed(error: core::Error) -> core::Error {
+    let core::Error::Invalid { field, problem } = error else { return error };
+    core::Error::Invalid { field: if field == "body" { "message" } else { field }, problem }
 }
 
 fn typing(session: &Session, payload: &Fields, typing: bool) -> Result<InTurn, Error> {
@@ -168,7 +186,7 @@ fn join(session: &Session, payload: &Fields) -> Result<InTurn, Error> {
         let (conversation, side) = core.support_for(&caller, sid).await?;
         let identity = core.support_identity(&caller, &conversation, side)?;
         if matches!(&caller, Caller::Guest(guest) if *guest != identity) {
-            session.become_guest(&identity);
+            session.become_guest(&identity)?;
         }
         session.enter(PROTOCOL.name, sid, &identity, false)?;
         session.emit("conversation:joined", &json!({ "conversationId": sid.uuid() }));
@@ -190,9 +208,9 @@ fn leave(session: &Session, payload: &Fields) -> Result<InTurn, Error> {
 }
 
 /// Who hears what of `event`.
-fn outgoing(event: &Event, _: &Telling<'_>) -> Vec<Outgoing> {
+fn outgoing(event: &Event, telling: &Telling<'_>) -> Vec<Outgoing> {
     match event {
-        Event::Support(event) => of_support(event),
+        Event::Support(event) => of_support(event, telling.links),
         Event::TypingChanged { conversation, identity, typing } => {
             let name = if *typing { "typing:start" } else { "typing:stop" };
             let told =
@@ -213,15 +231,16 @@ fn outgoing(event: &Event, _: &Telling<'_>) -> Vec<Outgoing> {
         | Event::UserJoined { .. }
         | Event::UserLeft { .. }
         | Event::StatusChanged { .. }
-        | Event::PersonStatusChanged { .. } => Vec::new(),
+        | Event::PersonStatusChanged { .. }
+        | Event::SignedOut { .. } => Vec::new(),
     }
 }
 
-fn of_support(event: &SupportEvent) -> Vec<Outgoing> {
+fn of_support(event: &SupportEvent, links: &MediaLinks) -> Vec<Outgoing> {
     let told = match event {
         SupportEvent::MessageAdded { conversation, message } => {
             // Nobody can have read what was written this moment.
-            let shown = json!(MessageOut::of(conversation, message, None));
+            let shown = json!(MessageOut::of(conversation, message, None, links));
             let wrapped = json!({ "conversationId": conversation.sid.uuid(), "message": &shown });
             vec![
                 Outgoing::new("message:received", &shown).map(|told| told.at(message.index)),

@@ -11,9 +11,11 @@
 //! | nothing says how a conversation ends or an admin finds it | `GET /conversations`, `PATCH /conversation/:id`, additive |
 //! | clients may send `messageType` system and auth_code | admins only |
 //! | an invalid code is 200 with `success: false` | so; too many wrong ones are 429 |
+//! | type `file`, but nothing says where the file is ("file attachments, coming in phase 2") | `POST /upload`, then `attachments`, additive; a text that is a link counts as one, and the links are the text where there is none |
 //! | a code is "also sent via WebSocket" | `message:received` of type `auth_code`, its text the code, to that person's sockets only |
 //! | errors have `errors: [{field, message}]` | always there, empty where no field is at fault |
 
+mod bodies;
 mod envelope;
 mod events;
 mod rest;
@@ -21,12 +23,14 @@ mod shapes;
 mod widget;
 
 use super::Dialect;
+use super::openapi::Callers;
 
 /// The dialect.
 pub const DIALECT: Dialect = Dialect {
     name: "support",
     prefixes: &["/api/support", "/support"],
     routes: |services| rest::routes(services).merge(widget::routes()),
+    callers: Callers::Known,
     failure: envelope::failure,
     protocol: &events::PROTOCOL,
 };

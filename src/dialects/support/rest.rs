@@ -1,36 +1,42 @@
 //! The REST routes, in the document's order and then the additive ones. Every handler only connects.
 
-use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use utoipa::ToSchema;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
+use super::bodies::{Change, GenerateCode, OpenAsGuest, VerifyCode};
 use super::envelope::{Address, Anybody, GuestId, Json, Path, Person, Query, Reply, Result, Visitor};
 use super::shapes::{
-    CodeOut, ConversationOut, ConversationsOut, DetailOut, GuestConversation, MessagesOut, PageQuery,
-    Pagination, TopicQuery, VerifiedOut,
+    CodeOut, ConversationOut, ConversationsOut, DetailOut, GuestConversation, ListQuery, MessagesOut,
+    PageQuery, Pagination, TopicQuery, UploadOut, UploadQuery, VerifiedOut,
 };
 use crate::auth::Caller;
 use crate::core::{self, ConversationSid, Core, Owner, parse_id};
 use crate::dialects::Services;
+use crate::dialects::uploads::{self, uploaded};
 
 /// Messages in a conversation's details.
 const RECENT: u32 = 50;
 
 /// The routes.
-pub(super) fn routes(services: Services) -> Router {
-    let routes = Router::new()
-        .route("/conversation", get(conversation))
-        .route("/conversation/guest", post(guest_conversation))
-        .route("/conversation/{id}/messages", get(messages))
-        .route("/conversation/{id}", get(details).patch(change))
-        .route("/onboarding/generate-code", post(generate_code))
-        .route("/onboarding/verify-code", post(verify_code))
+pub(super) fn routes(services: Services) -> OpenApiRouter {
+    let routes = OpenApiRouter::new()
+        .routes(routes!(conversation))
+        .routes(routes!(guest_conversation))
+        .routes(routes!(messages))
+        .routes(routes!(details, change))
+        .routes(routes!(generate_code))
+        .routes(routes!(verify_code))
         // Additive.
-        .route("/conversations", get(conversations));
-    Router::new().nest("/api/support", routes).with_state(services)
+        .routes(routes!(conversations))
+        .routes(routes!(upload).layer(DefaultBodyLimit::max(uploads::BODY_BYTES)));
+    OpenApiRouter::new().nest("/api/support", routes).with_state(services)
 }
 
+/// Opens or finds the caller's conversation.
+#[utoipa::path(get, path = "/conversation", params(TopicQuery))]
 async fn conversation(
     State(core): State<Core>,
     Person(caller): Person,
@@ -44,6 +50,12 @@ async fn conversation(
     Ok(Reply::ok(ConversationOut::of(&conversation, last_message_at)))
 }
 
+/// Opens or finds a guest's conversation.
+#[utoipa::path(
+    post, path = "/conversation/guest",
+    request_body = OpenAsGuest,
+    security((), ("guest" = [])),
+)]
 async fn guest_conversation(
     State(core): State<Core>,
     GuestId(guest_id): GuestId,
@@ -60,6 +72,12 @@ async fn guest_conversation(
     Ok(Reply::ok(out).remembering(&guest, core.is_https()))
 }
 
+/// Lists messages: page 1 is the newest, each page in order.
+#[utoipa::path(
+    get, path = "/conversation/{id}/messages",
+    params(PageQuery),
+    security((), ("guest" = []), ("token" = []), ("key" = [])),
+)]
 async fn messages(
     State(core): State<Core>,
     Visitor(caller): Visitor,
@@ -68,9 +86,14 @@ async fn messages(
 ) -> Result<MessagesOut> {
     let (page, limit) = query.page()?;
     let messages = core.support_messages(&caller, sid(&id)?, page, limit).await?;
-    Ok(Reply::ok(MessagesOut::of(&messages, (page, limit))))
+    Ok(Reply::ok(MessagesOut::of(&messages, (page, limit), core.media_links())))
 }
 
+/// Describes a conversation with its newest messages.
+#[utoipa::path(
+    get, path = "/conversation/{id}",
+    security((), ("guest" = []), ("token" = []), ("key" = [])),
+)]
 async fn details(
     State(core): State<Core>,
     Visitor(caller): Visitor,
@@ -78,9 +101,11 @@ async fn details(
 ) -> Result<DetailOut> {
     let details = core.support_details(&caller, sid(&id)?).await?;
     let recent = core.support_messages(&caller, details.conversation.sid, 1, RECENT).await?;
-    Ok(Reply::ok(DetailOut::of(details, &recent)))
+    Ok(Reply::ok(DetailOut::of(details, &recent, core.media_links())))
 }
 
+/// Changes status, priority or agent.
+#[utoipa::path(patch, path = "/conversation/{id}", request_body = Change)]
 async fn change(
     State(core): State<Core>,
     Person(caller): Person,
@@ -92,6 +117,12 @@ async fn change(
     Ok(Reply::ok(ConversationOut::of(&changed, last_message_at)))
 }
 
+/// Makes a one-time code.
+#[utoipa::path(
+    post, path = "/onboarding/generate-code",
+    request_body = GenerateCode,
+    responses((status = 201, description = "The code.")),
+)]
 async fn generate_code(
     State(core): State<Core>,
     Person(caller): Person,
@@ -101,6 +132,12 @@ async fn generate_code(
     Ok(Reply::told(StatusCode::CREATED, "Auth code generated successfully", (&issued).into()))
 }
 
+/// Uses up a one-time code.
+#[utoipa::path(
+    post, path = "/onboarding/verify-code",
+    request_body = VerifyCode,
+    security((), ("guest" = []), ("token" = [])),
+)]
 async fn verify_code(
     State(core): State<Core>,
     Address(address): Address,
@@ -119,10 +156,12 @@ async fn verify_code(
     })
 }
 
+/// Lists conversations for the agents.
+#[utoipa::path(get, path = "/conversations", params(ListQuery))]
 async fn conversations(
     State(core): State<Core>,
     Person(caller): Person,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<ListQuery>,
 ) -> Result<ConversationsOut> {
     let (page, limit) = query.page()?;
     let listing = core.list_support(&caller, query.status()?, query.topic()?, page, limit).await?;
@@ -130,6 +169,32 @@ async fn conversations(
         conversations: listing.conversations.iter().map(ConversationOut::from).collect(),
         pagination: Pagination::of(listing.total, (page, limit)),
     }))
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used; the file is taken piece by piece")]
+struct FileUpload {
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+}
+
+/// Stores a file for a conversation.
+#[utoipa::path(
+    post, path = "/upload",
+    params(UploadQuery),
+    request_body(content = FileUpload, content_type = "multipart/form-data"),
+    security((), ("guest" = []), ("token" = []), ("key" = [])),
+)]
+async fn upload(
+    State(core): State<Core>,
+    Visitor(caller): Visitor,
+    Query(query): Query<UploadQuery>,
+    request: Request,
+) -> Result<UploadOut> {
+    let uploader = core.support_uploader(&caller, query.conversation()?).await?;
+    let uploaded = uploaded(&core, request, &["file"]).await?;
+    let stored = core.store_upload(&uploader, uploaded.file, uploaded.filename.as_deref()).await?;
+    Ok(Reply::told(StatusCode::OK, "File uploaded successfully", stored.into()))
 }
 
 fn sid(id: &str) -> std::result::Result<ConversationSid, core::Error> {

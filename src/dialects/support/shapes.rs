@@ -6,13 +6,15 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::Identity;
 use crate::core::{
-    BODY_BYTES, ConversationSid, Error, IssuedCode, ListedSupport, Message, MessageSid, MessageType, NewCode,
-    NewSupportMessage, Owner, Priority, Sender, SupportChanges, SupportConversation, SupportDetails,
-    SupportMessages, SupportPerson, SupportStatus, Topic, message_type, parse_id,
+    BODY_BYTES, ConversationSid, Error, Extras, IssuedCode, ListedSupport, MEDIA_LINKS, MediaLinks, MediaSid,
+    Message, MessageSid, MessageType, NewCode, NewSupportMessage, Owner, Priority, Sender, SupportChanges,
+    SupportConversation, SupportDetails, SupportMessages, SupportPerson, SupportStatus, Topic, Upload,
+    parse_id,
 };
 
 /// Characters of a subject.
@@ -21,6 +23,8 @@ const SUBJECT_CHARACTERS: usize = 256;
 const DEVICE_INFO_BYTES: usize = 4 * 1024;
 /// Characters of a client's own message id.
 const CLIENT_MESSAGE_ID_CHARACTERS: usize = 128;
+/// Characters of one attachment's link.
+const LINK_CHARACTERS: usize = 2_048;
 /// Digits of a code.
 const CODE_DIGITS: usize = 6;
 /// Of one page, when the client names no number, and at most.
@@ -85,15 +89,24 @@ impl Fields {
 
     /// `message:send`.
     pub(super) fn new_message(&self) -> Result<NewSupportMessage, Error> {
-        let text = self.required("message")?;
-        if text.trim().is_empty() {
+        let mut attachments = self.attachments()?;
+        let mut text =
+            if attachments.is_empty() { Some(self.required("message")?) } else { self.text("message")? };
+        if attachments.is_empty() && text.is_some_and(|text| text.trim().is_empty()) {
             return Err(Error::invalid("message", "must not be blank"));
         }
-        if text.len() > BODY_BYTES {
+        text = text.filter(|text| !text.trim().is_empty());
+        if text.is_some_and(|text| text.len() > BODY_BYTES) {
             return Err(Error::invalid("message", "must be at most 32 KiB"));
         }
         let message_type = self.text("messageType")?;
         let message_type = message_type.map(|word| MessageType::parse("messageType", word)).transpose()?;
+        let otherwise = if attachments.is_empty() { MessageType::Text } else { MessageType::File };
+        let message_type = message_type.unwrap_or(otherwise);
+        // Who knows the document only has no other place for a file's link than its text.
+        if message_type == MessageType::File && attachments.is_empty() {
+            attachments.extend(text.take_if(|text| is_link(text)).map(str::to_owned));
+        }
         let client_message_id = self.text("clientMessageId")?;
         if client_message_id.is_some_and(|id| {
             id.is_empty()
@@ -103,10 +116,23 @@ impl Fields {
             return Err(Error::invalid("clientMessageId", "must be 1 to 128 characters"));
         }
         Ok(NewSupportMessage {
-            text: text.to_owned(),
-            message_type: message_type.unwrap_or_default(),
+            text: text.map(str::to_owned),
+            attachments,
+            message_type,
             client_message_id: client_message_id.map(str::to_owned),
         })
+    }
+
+    /// `attachments`.
+    fn attachments(&self) -> Result<Vec<String>, Error> {
+        let Some(given) = self.given("attachments") else { return Ok(Vec::new()) };
+        let problem = || Error::invalid("attachments", "must be a list of http or https links");
+        let links = given.as_array().ok_or_else(problem)?;
+        if links.len() > MEDIA_LINKS {
+            return Err(Error::invalid("attachments", "must be at most 10 links"));
+        }
+        let link = |value: &Value| value.as_str().filter(|link| is_link(link)).map(str::to_owned);
+        links.iter().map(link).collect::<Option<_>>().ok_or_else(problem)
     }
 
     /// `PATCH /conversation/:id`.
@@ -157,6 +183,13 @@ impl Fields {
     }
 }
 
+/// Whether `text` is a link to a file, and nothing else.
+fn is_link(text: &str) -> bool {
+    let is_web =
+        url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    is_web && text.chars().count() <= LINK_CHARACTERS && !text.contains(char::is_whitespace)
+}
+
 fn identity(field: &'static str, text: &str) -> Result<Identity, Error> {
     text.parse().map_err(|problem: crate::auth::InvalidIdentity| Error::invalid(field, problem.to_string()))
 }
@@ -166,9 +199,10 @@ fn topic(word: Option<&str>) -> Result<Option<Topic>, Error> {
 }
 
 /// `?type=`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct TopicQuery {
     #[serde(rename = "type")]
+    #[param(inline, value_type = Option<Topic>)]
     topic: Option<String>,
 }
 
@@ -178,17 +212,37 @@ impl TopicQuery {
     }
 }
 
-/// `?status=&type=&page=&limit=`.
-#[derive(Debug, Deserialize)]
+/// `?page=&limit=`.
+#[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct PageQuery {
-    status: Option<String>,
-    #[serde(rename = "type")]
-    topic: Option<String>,
+    #[param(value_type = Option<usize>, minimum = 1)]
     page: Option<String>,
+    #[param(value_type = Option<usize>, minimum = 1)]
     limit: Option<String>,
 }
 
 impl PageQuery {
+    /// Page, from 1, and messages of one.
+    pub(super) fn page(&self) -> Result<(u32, u32), Error> {
+        page(self.page.as_deref(), self.limit.as_deref())
+    }
+}
+
+/// `?status=&type=&page=&limit=`.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct ListQuery {
+    #[param(inline, value_type = Option<SupportStatus>)]
+    status: Option<String>,
+    #[serde(rename = "type")]
+    #[param(inline, value_type = Option<Topic>)]
+    topic: Option<String>,
+    #[param(value_type = Option<usize>, minimum = 1)]
+    page: Option<String>,
+    #[param(value_type = Option<usize>, minimum = 1)]
+    limit: Option<String>,
+}
+
+impl ListQuery {
     pub(super) fn status(&self) -> Result<Option<SupportStatus>, Error> {
         self.status.as_deref().map(|word| SupportStatus::parse("status", word)).transpose()
     }
@@ -197,23 +251,27 @@ impl PageQuery {
         topic(self.topic.as_deref())
     }
 
-    /// Page, from 1, and messages or conversations of one.
+    /// Page, from 1, and conversations of one.
     pub(super) fn page(&self) -> Result<(u32, u32), Error> {
-        let number = |field: &'static str, text: Option<&str>, otherwise: u32| match text {
-            None => Ok(otherwise),
-            Some(text) => match text.parse::<u32>() {
-                Ok(number) if number > 0 => Ok(number),
-                Ok(_) | Err(_) => Err(Error::invalid(field, "must be a whole number from 1")),
-            },
-        };
-        let page = number("page", self.page.as_deref(), 1)?;
-        let limit = number("limit", self.limit.as_deref(), LIMIT)?;
-        Ok((page, limit.min(LIMIT_AT_MOST)))
+        page(self.page.as_deref(), self.limit.as_deref())
     }
 }
 
+fn page(page: Option<&str>, limit: Option<&str>) -> Result<(u32, u32), Error> {
+    let number = |field: &'static str, text: Option<&str>, otherwise: u32| match text {
+        None => Ok(otherwise),
+        Some(text) => match text.parse::<u32>() {
+            Ok(number) if number > 0 => Ok(number),
+            Ok(_) | Err(_) => Err(Error::invalid(field, "must be a whole number from 1")),
+        },
+    };
+    let page = number("page", page, 1)?;
+    let limit = number("limit", limit, LIMIT)?;
+    Ok((page, limit.min(LIMIT_AT_MOST)))
+}
+
 /// A conversation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConversationOut {
     id: Uuid,
@@ -258,7 +316,7 @@ impl From<&ListedSupport> for ConversationOut {
 }
 
 /// What `POST /conversation/guest` gives back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct GuestConversation {
     pub(super) conversation: ConversationOut,
@@ -266,7 +324,7 @@ pub(super) struct GuestConversation {
 }
 
 /// A message, over REST and over sockets.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MessageOut {
     id: Uuid,
@@ -280,11 +338,21 @@ pub(super) struct MessageOut {
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_message_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<String>,
 }
 
 impl MessageOut {
     /// `owner_read`: up to where the conversation's owner has read.
-    pub(super) fn of(conversation: &SupportConversation, message: &Message, owner_read: Option<i64>) -> Self {
+    pub(super) fn of(
+        conversation: &SupportConversation,
+        message: &Message,
+        owner_read: Option<i64>,
+        links: &MediaLinks,
+    ) -> Self {
+        let extras = Extras::of(message);
+        let attachments = links.of_message(message, &extras);
+        let text = message.body.clone().filter(|body| !body.is_empty() && !extras.without_body);
         let (sender_type, sender_id, guest_id) = match conversation.sender(message) {
             Sender::User(user) => ("user", Some(user), None),
             Sender::Guest(guest) => ("guest", None, Some(guest)),
@@ -297,11 +365,13 @@ impl MessageOut {
             sender_id,
             sender_type,
             guest_id,
-            message: message.body.clone().unwrap_or_default(),
-            message_type: message_type(message),
+            // Who knows the document only looks for a file's link here.
+            message: text.unwrap_or_else(|| attachments.join("\n")),
+            message_type: conversation.message_type(message),
             is_read: conversation.is_read(message, owner_read),
             created_at: timestamp(message.date_created),
-            client_message_id: crate::core::Extras::of(message).client_message_id,
+            client_message_id: extras.client_message_id,
+            attachments,
         }
     }
 }
@@ -323,12 +393,13 @@ impl From<&IssuedCode> for MessageOut {
             is_read: false,
             created_at: timestamp(issued.issued_at),
             client_message_id: None,
+            attachments: Vec::new(),
         }
     }
 }
 
 /// Where a page stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Pagination {
     total: u64,
@@ -344,33 +415,40 @@ impl Pagination {
 }
 
 /// What `GET /conversation/:id/messages` gives back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MessagesOut {
     messages: Vec<MessageOut>,
     pagination: Pagination,
 }
 
 impl MessagesOut {
-    pub(super) fn of(messages: &SupportMessages, page: (u32, u32)) -> Self {
-        Self { messages: messages_out(messages), pagination: Pagination::of(messages.total, page) }
+    pub(super) fn of(messages: &SupportMessages, page: (u32, u32), links: &MediaLinks) -> Self {
+        Self { messages: messages_out(messages, links), pagination: Pagination::of(messages.total, page) }
     }
 }
 
-fn messages_out(page: &SupportMessages) -> Vec<MessageOut> {
-    let out =
-        |message: &std::sync::Arc<Message>| MessageOut::of(&page.conversation, message, page.owner_read);
+/// What the sender of `message` should know although it is sent.
+pub(super) fn warnings(message: &Message) -> Vec<String> {
+    let places = Extras::of(message).not_fetched.into_iter();
+    places.map(|place| format!("attachments[{place}] could not be fetched and stays a link")).collect()
+}
+
+fn messages_out(page: &SupportMessages, links: &MediaLinks) -> Vec<MessageOut> {
+    let out = |message: &std::sync::Arc<Message>| {
+        MessageOut::of(&page.conversation, message, page.owner_read, links)
+    };
     page.messages.iter().map(out).collect()
 }
 
 /// What `GET /conversations` gives back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ConversationsOut {
     pub(super) conversations: Vec<ConversationOut>,
     pub(super) pagination: Pagination,
 }
 
 /// Somebody in `GET /conversation/:id`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct PersonOut {
     id: Identity,
@@ -386,7 +464,7 @@ impl From<SupportPerson> for PersonOut {
 }
 
 /// What `GET /conversation/:id` gives back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DetailOut {
     #[serde(flatten)]
     conversation: ConversationOut,
@@ -396,19 +474,50 @@ pub(super) struct DetailOut {
 }
 
 impl DetailOut {
-    pub(super) fn of(details: SupportDetails, recent: &SupportMessages) -> Self {
+    pub(super) fn of(details: SupportDetails, recent: &SupportMessages, links: &MediaLinks) -> Self {
         let last_message_at = recent.messages.last().map(|message| message.date_created);
         Self {
             conversation: ConversationOut::of(&details.conversation, last_message_at),
             user: details.user.map(PersonOut::from),
             admin: details.admin.map(PersonOut::from),
-            messages: messages_out(recent),
+            messages: messages_out(recent, links),
         }
     }
 }
 
+/// `?conversationId=` of an upload: the conversation it is for.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct UploadQuery {
+    #[serde(rename = "conversationId")]
+    #[param(rename = "conversationId")]
+    conversation_id: Option<String>,
+}
+
+impl UploadQuery {
+    pub(super) fn conversation(&self) -> Result<Option<ConversationSid>, Error> {
+        self.conversation_id.as_deref().map(|id| parse_id("conversationId", id)).transpose()
+    }
+}
+
+/// What `POST /upload` gives back; its `url` goes into `attachments`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UploadOut {
+    url: String,
+    content_type: String,
+    size: u64,
+    #[schema(value_type = String)]
+    media_sid: MediaSid,
+}
+
+impl From<Upload> for UploadOut {
+    fn from(Upload { sid, content_type, size, url }: Upload) -> Self {
+        Self { url, content_type, size, media_sid: sid }
+    }
+}
+
 /// What `POST /onboarding/generate-code` gives back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CodeOut {
     code: String,
@@ -427,7 +536,7 @@ impl From<&IssuedCode> for CodeOut {
 }
 
 /// What `POST /onboarding/verify-code` gives back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct VerifiedOut {
     auth_code_id: String,

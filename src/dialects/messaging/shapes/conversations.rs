@@ -1,18 +1,23 @@
 //! Conversations: made, read, set up.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::messages::LastMessage;
 use super::{KindOut, avatar, identity, nickname, status, timestamp};
 use crate::auth::Identity;
-use crate::core::{ConversationKind, ConversationSettings, Detail, Error, Peer, SettingsEdit};
+use crate::core::{
+    ConversationKind, ConversationSettings, ConversationSid, Detail, Error, Peer, SettingsEdit,
+};
 
 /// `POST /messages`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct CreateConversation {
+    #[schema(value_type = String, min_length = 1, max_length = 256)]
     participant_id: Option<String>,
     #[serde(rename = "type")]
+    #[schema(pattern = "^direct$")]
     kind: Option<String>,
 }
 
@@ -28,7 +33,7 @@ impl CreateConversation {
 }
 
 /// Somebody in a conversation; "You" for the caller.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ParticipantOut {
     id: String,
@@ -36,18 +41,20 @@ struct ParticipantOut {
     avatar: Option<String>,
     is_online: bool,
     status: String,
-    /// `None` for the caller, of whom the document tells no more.
+    /// Of the caller the document tells no more.
     #[serde(flatten)]
+    #[schema(value_type = OtherParticipant)]
     more: Option<OtherParticipant>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct OtherParticipant {
     #[serde(rename = "type")]
     kind: Option<&'static str>,
     type_icon: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     last_seen: Option<Option<String>>,
 }
 
@@ -71,7 +78,7 @@ impl ParticipantOut {
 }
 
 /// A conversation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct ConversationOut {
     id: String,
@@ -135,7 +142,7 @@ impl ConversationOut {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SettingsOut {
     notifications_enabled: bool,
@@ -149,7 +156,7 @@ impl From<&ConversationSettings> for SettingsOut {
 }
 
 /// `PATCH /messages/:id/settings`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct EditSettings {
     is_muted: Option<bool>,
@@ -171,7 +178,7 @@ impl TryFrom<EditSettings> for SettingsEdit {
 }
 
 /// What `PATCH /messages/:id/settings` gives back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct SettingsChanged {
     id: String,
@@ -184,4 +191,12 @@ impl SettingsChanged {
     pub(in crate::dialects::messaging) fn of(id: String, settings: &ConversationSettings) -> Self {
         Self { id, is_muted: settings.muted, is_pinned: settings.pinned, settings: settings.into() }
     }
+}
+
+/// What `POST /messages/:id/read` gives back.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::dialects::messaging) struct ReadOut {
+    pub(in crate::dialects::messaging) id: ConversationSid,
+    pub(in crate::dialects::messaging) last_read_index: Option<i64>,
 }

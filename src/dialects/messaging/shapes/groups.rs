@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{avatar, identity, nickname, timestamp};
 use crate::auth::Identity;
-use crate::core::{Error, Group, GroupDraft, GroupMember, check_picture};
+use crate::core::{ConversationSid, Error, Group, GroupDraft, GroupMember, check_picture};
 
 /// Characters of a group's name.
 const NAME_CHARACTERS: usize = 256;
@@ -13,10 +14,12 @@ const NAME_CHARACTERS: usize = 256;
 const PEOPLE_AT_MOST: usize = 1_000;
 
 /// `POST /groups`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct CreateGroup {
+    #[schema(max_length = 256)]
     name: Option<String>,
+    #[schema(value_type = Vec<Identity>, max_items = 1000)]
     member_ids: Option<Vec<Value>>,
     avatar: Option<String>,
 }
@@ -39,9 +42,10 @@ impl TryFrom<CreateGroup> for GroupDraft {
 }
 
 /// `POST /groups/:id/members` and `DELETE /groups/:id/members`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct GroupMembers {
+    #[schema(value_type = Vec<Identity>, min_items = 1, max_items = 1000)]
     member_ids: Option<Vec<Value>>,
 }
 
@@ -67,7 +71,7 @@ fn people(ids: &[Value]) -> Result<Vec<Identity>, Error> {
 }
 
 /// A group.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct GroupOut {
     id: String,
@@ -83,7 +87,7 @@ pub(in crate::dialects::messaging) struct GroupOut {
     settings: GroupSettingsOut,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct GroupSettingsOut {
     notifications_enabled: bool,
@@ -111,7 +115,7 @@ impl GroupOut {
 }
 
 /// Somebody in a group.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct GroupMemberOut {
     id: String,
@@ -131,4 +135,11 @@ impl GroupMemberOut {
             joined_at: timestamp(member.joined_at),
         }
     }
+}
+
+/// Who is no member any more.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::dialects::messaging) struct MembersRemoved {
+    pub(in crate::dialects::messaging) id: ConversationSid,
+    pub(in crate::dialects::messaging) removed: Vec<Identity>,
 }

@@ -1,9 +1,10 @@
 //! Messages: sent, read, and the newest one of a conversation.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::timestamp;
-use crate::core::{BODY_BYTES, Draft, Error, Extras, MEDIA_LINKS, MediaLinks, Message};
+use crate::core::{BODY_BYTES, DeliverySummary, Draft, Error, Extras, MEDIA_LINKS, MediaLinks, Message};
 
 /// Characters of one link to media.
 const LINK_CHARACTERS: usize = 2_048;
@@ -11,7 +12,7 @@ const LINK_CHARACTERS: usize = 2_048;
 const CLIENT_MESSAGE_ID_CHARACTERS: usize = 128;
 
 /// A message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct MessageOut {
     id: String,
@@ -21,11 +22,25 @@ pub(in crate::dialects::messaging) struct MessageOut {
     media: Vec<String>,
     created_at: String,
     index: i64,
+    /// How it fares with phones, if any got it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliverySummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_message_id: Option<String>,
+    /// What its sender should know although it is sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 impl MessageOut {
+    /// As its sender sees it just now.
+    pub(in crate::dialects::messaging) fn sent(message: &Message, links: &MediaLinks) -> Self {
+        let not_fetched = Extras::of(message).not_fetched.into_iter();
+        let warnings =
+            not_fetched.map(|place| format!("media[{place}] could not be fetched and stays a link"));
+        Self { warnings: warnings.collect(), ..Self::of(message, links) }
+    }
+
     pub(in crate::dialects::messaging) fn of(message: &Message, links: &MediaLinks) -> Self {
         let extras = Extras::of(message);
         Self {
@@ -36,7 +51,9 @@ impl MessageOut {
             media: links.of_message(message, &extras),
             created_at: timestamp(message.date_created),
             index: message.index,
+            delivery: message.delivery.filter(|delivery| delivery.total > 0),
             client_message_id: extras.client_message_id,
+            warnings: Vec::new(),
         }
     }
 }
@@ -46,12 +63,14 @@ fn content(message: &Message, extras: &Extras) -> String {
 }
 
 /// `POST /messages/:id/messages`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct SendMessage {
     content: Option<String>,
     #[serde(default)]
+    #[schema(max_items = 10)]
     media: Option<Vec<String>>,
+    #[schema(min_length = 1, max_length = 128)]
     client_message_id: Option<String>,
 }
 
@@ -82,6 +101,12 @@ impl TryFrom<SendMessage> for Draft {
     }
 }
 
+/// `error` by this document's names of fields.
+pub(in crate::dialects::messaging) fn renamed(error: Error) -> Error {
+    let Error::Invalid { field, problem } = error else { return error };
+    Error::Invalid { field: if field == "body" { "content" } else { field }, problem }
+}
+
 fn check_link(link: &str) -> Result<(), Error> {
     let is_web =
         url::Url::parse(link).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
@@ -92,7 +117,7 @@ fn check_link(link: &str) -> Result<(), Error> {
 }
 
 /// The newest message of a conversation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct LastMessage {
     content: String,

@@ -1,15 +1,17 @@
 //! People: suggestions, contacts, details, oneself, whom one blocks.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::messages::LastMessage;
 use super::{PersonOut, avatar, status, timestamp};
+use crate::auth::Identity;
 use crate::core::{
     Acquaintance, BlockedPerson, Change, ContactEntry, Error, Kind, Peer, PhoneKey, ProfileEdit, Suggestion,
 };
 
 /// A person in the shape of a suggestion.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct SuggestionOut {
     #[serde(flatten)]
@@ -18,8 +20,9 @@ pub(in crate::dialects::messaging) struct SuggestionOut {
     has_conversation: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     conversation_id: Option<String>,
-    /// Outer `None`: not told in this list.
+    /// Not told in every list; `null` for who never was here.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     last_seen: Option<Option<String>>,
 }
 
@@ -36,7 +39,7 @@ impl SuggestionOut {
 }
 
 /// `GET /users/:userId`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct UserDetail {
     #[serde(flatten)]
@@ -69,7 +72,7 @@ impl From<&Acquaintance> for UserDetail {
 }
 
 /// `GET /users/me`: what only the person themselves may know too.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct OwnProfile {
     #[serde(flatten)]
@@ -94,17 +97,22 @@ impl OwnProfile {
 }
 
 /// `PUT /users/me`. What is left out stays, what is `null` is taken away.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(in crate::dialects::messaging) struct EditProfile {
     #[serde(default, deserialize_with = "told")]
+    #[schema(value_type = Option<String>)]
     nickname: Option<Option<String>>,
     #[serde(default, deserialize_with = "told")]
+    #[schema(value_type = Option<String>)]
     avatar: Option<Option<String>>,
     #[serde(default, deserialize_with = "told")]
+    #[schema(value_type = Option<String>)]
     bio: Option<Option<String>>,
     #[serde(default, rename = "type", deserialize_with = "told")]
+    #[schema(value_type = Option<String>)]
     kind: Option<Option<String>>,
     #[serde(default, deserialize_with = "told")]
+    #[schema(value_type = Option<String>)]
     phone: Option<Option<String>>,
 }
 
@@ -146,7 +154,7 @@ fn change<T>(
 }
 
 /// An entry of `GET /users/contacts`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct ContactOut {
     id: String,
@@ -175,7 +183,7 @@ impl From<&ContactEntry> for ContactOut {
 }
 
 /// An entry of `GET /users/blocked`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct BlockedOut {
     id: String,
@@ -193,4 +201,20 @@ impl BlockedOut {
             blocked_at: timestamp(blocked.since),
         }
     }
+}
+
+/// Since when somebody's tokens no longer hold.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::dialects::messaging) struct SignedOut {
+    pub(in crate::dialects::messaging) id: Identity,
+    pub(in crate::dialects::messaging) signed_out_at: String,
+}
+
+/// Whether the caller blocks somebody now.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::dialects::messaging) struct BlockOut {
+    pub(in crate::dialects::messaging) id: Identity,
+    pub(in crate::dialects::messaging) is_blocked: bool,
 }
