@@ -7,7 +7,7 @@ SHELL := bash
 WIREMOCK_VERSION := 3.13.2
 WIREMOCK_PORT := 8089
 
-.PHONY: help run test fmt lint doc unit deny build e2e bench bench-mock wiremock
+.PHONY: help run test fmt lint doc unit deny build fuzz e2e bench bench-mock wiremock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,20 +43,33 @@ deny: ## Licences, sources, bans and advisories of the dependencies (needs cargo
 	  fi; \
 	fi
 
+# Not part of `test`, which replays what was found. New finds stay in fuzz/target/corpus; what fails is in fuzz/artifacts.
+FUZZ_TARGETS := webhook websocket_frame events token ids twilio_answer
+SECONDS ?= 60
+
+fuzz: ## Arbitrary bytes into whatever reads what others wrote, SECONDS=60 for each target (needs nightly Rust and cargo-fuzz)
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo 'make fuzz needs: rustup toolchain install nightly; cargo install cargo-fuzz --locked'; exit 1; }
+	for target in $(FUZZ_TARGETS); do \
+	  mkdir -p fuzz/target/corpus/$$target; \
+	  cargo +nightly fuzz run $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) -max_len=8192; \
+	done
+
 build: ## Build the release binary
 	cargo build --release
 
-e2e: build e2e/.venv ## Real clients (socket.io-client, Twilio's Node and Python libraries) against the release binary
+e2e: build e2e/.venv e2e/schemathesis/.venv ## Real clients (socket.io-client, Twilio's libraries, Schemathesis) against the release binary
 	cd e2e && npm ci --no-audit --no-fund && npm test
 
-# Where Twilio's Python library lives. Without it the tests fail, they are not skipped.
+# Where Twilio's Python library lives, and Schemathesis. Without them the tests fail, they are not skipped.
 e2e/.venv: e2e/sdk/python/requirements.txt
+e2e/schemathesis/.venv: e2e/schemathesis/requirements.txt
+e2e/.venv e2e/schemathesis/.venv:
 	rm -rf $@
 	python3 -m venv $@
 	$@/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
 	touch $@
 
-bench: ## Fan-out, latency, start, memory, Twilio calls: figures beside the goals (ONLY=fanout|start|memory|calls|suggestions|mock for a part)
+bench: ## Fan-out, latency, start, memory, Twilio calls: figures beside the goals (ONLY=fanout|start|memory|calls|suggestions|uploads|mock for a part)
 	cargo bench --bench load -- $(ONLY)
 
 bench-mock: ## The mock alone: creates and reads per second and core, a growing conversation, memory per message

@@ -22,6 +22,7 @@ const TABLE: &[Arrows] = &[
     Arrows { from: "telemetry", to: &["telemetry"], not: HTTP },
     Arrows { from: "auth", to: &["auth", "clock", "telemetry"], not: &["socketioxide"] },
     Arrows { from: "config", to: &["config", "auth", "clock", "telemetry"], not: HTTP },
+    Arrows { from: "limits", to: &["limits", "auth", "config", "clock", "telemetry"], not: HTTP },
     Arrows { from: "mock", to: &["mock"], not: &["socketioxide"] },
     Arrows { from: "twilio", to: &["twilio", "auth", "config", "clock", "telemetry"], not: HTTP },
     Arrows { from: "store", to: &["store", "config", "clock", "telemetry"], not: HTTP },
@@ -29,13 +30,17 @@ const TABLE: &[Arrows] = &[
     Arrows { from: "bus", to: &["bus", "config", "clock", "telemetry"], not: HTTP },
     Arrows {
         from: "core",
-        to: &["core", "twilio", "store", "fetch", "bus", "auth", "config", "clock", "telemetry"],
+        to: &["core", "twilio", "store", "fetch", "bus", "limits", "auth", "config", "clock", "telemetry"],
         not: HTTP,
     },
-    Arrows { from: "realtime", to: &["realtime", "core", "auth", "config", "clock", "telemetry"], not: &[] },
+    Arrows {
+        from: "realtime",
+        to: &["realtime", "core", "limits", "auth", "config", "clock", "telemetry"],
+        not: &[],
+    },
     Arrows {
         from: "dialects",
-        to: &["dialects", "realtime", "core", "auth", "config", "clock", "telemetry"],
+        to: &["dialects", "realtime", "core", "limits", "auth", "config", "clock", "telemetry"],
         not: &[],
     },
     Arrows {
@@ -55,6 +60,7 @@ const TABLE: &[Arrows] = &[
             "store",
             "fetch",
             "bus",
+            "limits",
             "auth",
             "config",
             "clock",

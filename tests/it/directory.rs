@@ -7,12 +7,13 @@ use chrono::DateTime;
 use serde_json::{Value, json};
 use switchboard::auth::{Caller, Identity, Issuer, Profile as Claims, Role, Verified};
 use switchboard::clock::Clock;
-use switchboard::config::MediaIngest;
+use switchboard::config::{LimitSettings, MediaIngest, SmsCountries, SmsSettings};
 use switchboard::core::{
     ByPhone, Change, Contact, Core, Error, GuestRules, Kind, NewContact, Parts, PhoneKey, Profile,
     ProfileEdit,
 };
 use switchboard::fetch::Fetcher;
+use switchboard::limits::Limits;
 use switchboard::mock::{Mock, Options};
 use switchboard::store::{Person, Searched, Source, Store, Told};
 use switchboard::twilio::{AccessTokens, Client, Deadlines, Settings};
@@ -64,13 +65,15 @@ impl Stage {
             clock: clock.clone(),
             public_url: "http://127.0.0.1:3001".parse().unwrap(),
             phone_number: None,
+            sms: SmsSettings { fallback: false, countries: SmsCountries::Any, daily_cap: 20 },
             fetcher: Fetcher::new(Vec::new()).unwrap(),
             media_ingest: MediaIngest::Never,
-            link_key: None,
+            proof_needed: false,
             strict_users: false,
             max_group_members: 100,
             guests: GuestRules { any_id: false, capability: true },
             secret: mock.api_key_secret().into(),
+            limits: Limits::new(&LimitSettings::default()),
         })
     }
 
@@ -131,7 +134,7 @@ fn caller(identity: &str) -> Caller {
 
 fn verified(identity: &str, role: Role, profile: Claims) -> Verified {
     let expires_at = DateTime::from_timestamp(1_765_969_800, 0).unwrap();
-    Verified { identity: who(identity), role, profile, expires_at, issuer: Issuer::App }
+    Verified { identity: who(identity), role, profile, issued_at: None, expires_at, issuer: Issuer::App }
 }
 
 fn named(name: &str) -> Claims {
