@@ -126,7 +126,7 @@ pub(crate) fn retry_after_of(error: &Error) -> Option<HeaderValue> {
 
 /// Who is calling, by token or by the app's API key, within what they may ask for. Whoever comes with a token is in the
 /// directory of people then.
-async fn caller_of(parts: &Parts, services: &Services) -> Result<Caller, Error> {
+pub(crate) async fn caller_of(parts: &Parts, services: &Services) -> Result<Caller, Error> {
     let token = token_from(&parts.headers, &parts.uri);
     let api_key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
     let limits = services.core.limits();

@@ -3,7 +3,8 @@
 //! Belongs to no dialect, since every dialect gives these links out. Who may follow one is `core`'s decision.
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -11,9 +12,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::layers::failure;
-use crate::auth::{Auth, token_from};
-use crate::core::{Core, Error, LinkProof, parse_id};
-use crate::dialects::Services;
+use crate::auth::{Caller, token_from};
+use crate::core::{Error, LinkProof, parse_id};
+use crate::dialects::{Services, caller_of};
 
 pub(super) fn routes(services: Services) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(follow)).with_state(services)
@@ -32,7 +33,7 @@ impl Proof {
 }
 
 /// Goes to a file.
-#[utoipa::path(get, path = "/media/{sid}", params(Proof), security((), ("token" = [])),
+#[utoipa::path(get, path = "/media/{sid}", params(Proof), security((), ("token" = []), ("key" = [])),
     responses(
         (status = 302, description = "It is there, for some minutes."),
         (status = 401, description = "The token does not hold."),
@@ -41,22 +42,19 @@ impl Proof {
         (status = 503, description = "Not now."),
     ))]
 async fn follow(
-    State(core): State<Core>,
-    State(auth): State<Auth>,
+    State(services): State<Services>,
     Path(sid): Path<String>,
     Query(proof): Query<Proof>,
-    uri: Uri,
-    headers: HeaderMap,
+    parts: Parts,
 ) -> impl IntoResponse {
     let found = async {
         let proof = proof.into_proof();
         // An image tag carries no token, so a link that suffices is asked for none.
-        let caller = match token_from(&headers, &uri) {
-            Some(token) => auth.caller(Some(&token), None).await?,
-            None => crate::auth::Caller::Anonymous,
-        };
+        let says_who =
+            token_from(&parts.headers, &parts.uri).is_some() || parts.headers.contains_key("x-api-key");
+        let caller = if says_who { caller_of(&parts, &services).await? } else { Caller::Anonymous };
         let media = parse_id("media", &sid).map_err(|_| Error::MediaNotFound)?;
-        core.media_content(&caller, media, proof.as_ref()).await
+        services.core.media_content(&caller, media, proof.as_ref()).await
     };
     match found.await {
         Ok(content) => {
@@ -69,6 +67,6 @@ async fn follow(
             ];
             (StatusCode::FOUND, headers).into_response()
         }
-        Err(error) => failure(uri.path(), error),
+        Err(error) => failure(parts.uri.path(), error),
     }
 }

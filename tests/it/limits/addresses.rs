@@ -102,6 +102,9 @@ async fn an_address_that_guesses_tokens_is_not_told_any_more_whether_one_holds()
             assert_refused(dialect, ask(&app, method, path, &headers).await).await;
         }
     }
+    let file = format!("/media/ME{}", "0".repeat(32));
+    let bearing = [here, ("authorization", right.as_str())];
+    assert_eq!(status(&app, "GET", &file, &bearing).await, 429, "links to files are no other door");
     let elsewhere = [("x-forwarded-for", "192.0.2.2"), ("authorization", right.as_str())];
     assert_eq!(status(&app, "GET", "/users/me", &elsewhere).await, 200);
     assert_eq!(status(&app, "GET", "/users/me", &[here]).await, 401, "no token is no guess");
