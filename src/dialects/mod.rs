@@ -18,10 +18,11 @@ mod uploads;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRef, FromRequest, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -116,6 +117,20 @@ pub(crate) fn status_of(error: &Error) -> StatusCode {
         }
         Error::NotConfigured(_) | Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+/// `body` as JSON.
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    (status, axum::Json(body)).into_response()
+}
+
+/// `body`, which tells of `error` in a dialect's own words, and when to come back.
+fn refusal(status: StatusCode, body: &impl Serialize, error: &Error) -> Response {
+    let mut response = json(status, body);
+    if let Some(retry_after) = retry_after_of(error) {
+        response.headers_mut().insert(RETRY_AFTER, retry_after);
+    }
+    response
 }
 
 /// When to come back after a failure, if that is known: whole seconds, and never too early.

@@ -3,7 +3,6 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -14,7 +13,7 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::auth::Caller;
 use crate::core;
 use crate::dialects::openapi::{self, Responses};
-use crate::dialects::{Services, caller_of, json_of, retry_after_of, status_of};
+use crate::dialects::{Services, caller_of, json, json_of, refusal, status_of};
 
 /// What a handler gives back.
 pub(super) type Result<T> = std::result::Result<Created<T>, Error>;
@@ -98,11 +97,7 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let mut response = json(self.code(), &self.failure());
-        if let Some(retry_after) = retry_after_of(&self.0) {
-            response.headers_mut().insert(RETRY_AFTER, retry_after);
-        }
-        response
+        refusal(self.code(), &self.failure(), &self.0)
     }
 }
 
@@ -123,10 +118,6 @@ impl IntoResponses for Error {
 /// The answer to a request that reached no handler.
 pub(super) fn failure(error: core::Error) -> Response {
     Error(error).into_response()
-}
-
-fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    (status, axum::Json(body)).into_response()
 }
 
 /// JSON in; what does not parse is refused as here.

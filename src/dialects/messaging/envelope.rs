@@ -6,7 +6,6 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -20,7 +19,7 @@ use crate::auth::{AuthError, Caller};
 use crate::clock::Clock;
 use crate::core::{self, GroupError};
 use crate::dialects::openapi::{self, Responses};
-use crate::dialects::{Services, caller_of, json_of, retry_after_of};
+use crate::dialects::{Services, caller_of, json_of, refusal};
 
 /// What a handler gives back.
 pub(super) type Result<T> = std::result::Result<Reply<T>, Error>;
@@ -175,12 +174,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (code, status) = self.kind();
         let error = Fault { code, message: self.0.to_string(), details: self.details() };
-        let body = Failure { success: false, error, timestamp: now() };
-        let mut response = (status, axum::Json(body)).into_response();
-        if let Some(retry_after) = retry_after_of(&self.0) {
-            response.headers_mut().insert(RETRY_AFTER, retry_after);
-        }
-        response
+        refusal(status, &Failure { success: false, error, timestamp: now() }, &self.0)
     }
 }
 

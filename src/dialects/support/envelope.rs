@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::{COOKIE, RETRY_AFTER, SET_COOKIE};
+use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +17,7 @@ use super::shapes::Fields;
 use crate::auth::{AuthError, Caller, Identity};
 use crate::core;
 use crate::dialects::openapi::{self, Responses};
-use crate::dialects::{Services, caller_of, json_of, retry_after_of, status_of, within_limits};
+use crate::dialects::{Services, caller_of, json, json_of, refusal, status_of, within_limits};
 use crate::limits::ClientAddress;
 
 /// The cookie that keeps a guest's id.
@@ -179,11 +179,7 @@ struct Fault {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let errors = self.field().map(|(field, message)| Fault { field, message }).into_iter().collect();
-        let mut response = json(self.status(), &Failure { success: false, message: self.message(), errors });
-        if let Some(retry_after) = retry_after_of(&self.0) {
-            response.headers_mut().insert(RETRY_AFTER, retry_after);
-        }
-        response
+        refusal(self.status(), &Failure { success: false, message: self.message(), errors }, &self.0)
     }
 }
 
@@ -196,10 +192,6 @@ impl IntoResponses for Error {
 /// The answer to a request that reached no handler.
 pub(super) fn failure(error: core::Error) -> Response {
     Error(error).into_response()
-}
-
-fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    (status, axum::Json(body)).into_response()
 }
 
 /// JSON in; what does not parse is refused as this document refuses.
