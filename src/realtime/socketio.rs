@@ -4,6 +4,7 @@
 //! any later, a client's first event could find no handler. Events are read by a [`MessageHandler`] of our own, on the
 //! reading task, so their order is the client's; what socketioxide offers instead spawns a task for each.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
-use socketioxide::handler::{ConnectHandler as _, FromMessageParts as _, MessageHandler};
+use socketioxide::handler::{ConnectHandler, FromConnectParts as _, FromMessageParts as _, MessageHandler};
 use socketioxide::layer::SocketIoLayer;
 use socketioxide::socket::Socket;
 use socketioxide::{SocketIo, TransportType};
@@ -24,7 +25,7 @@ use tokio::time::timeout;
 use super::admission::{Excess, Place};
 use super::session::{Link, Session, State};
 use super::websocket::WebSockets;
-use super::{Handshake, Hub, Incoming, Protocol, Transport};
+use super::{Handshake, Hub, Incoming, Protocol, Transport, panicked};
 use crate::auth::{Auth, AuthError, Caller, Verified, token_from};
 use crate::clock::Clock;
 use crate::core::{Core, Error};
@@ -217,7 +218,7 @@ pub fn layer(
                 auth.map_err(|_| AuthError::Invalid),
             )
         };
-        io.ns(namespace, settle.with(admit));
+        io.ns(namespace, Settle.with(admit));
     }
     let raw = WebSockets(Arc::clone(&hub));
     (layer, Entrance(Arc::clone(&hub)), Closing { io, hub }, raw)
@@ -307,13 +308,27 @@ struct Admitted {
 }
 
 /// Begins what must also be ended: not in the handshake, since a client that leaves during it is never said to have left.
-async fn settle(socket: SocketRef) {
-    metrics::gauge!("switchboard_sockets").increment(1.0);
-    if let Some(Admitted { state, verified }) = socket.extensions.remove::<Admitted>() {
+///
+/// A closure would do, but socketioxide makes a task of it: here it is done when the client may first have heard that it is
+/// connected, and what is told to its person from then on is heard.
+#[derive(Clone)]
+struct Settle;
+
+impl ConnectHandler<LocalAdapter, Raw> for Settle {
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, auth: Option<Value>) {
+        metrics::gauge!("switchboard_sockets").increment(1.0);
+        let Ok(socket) = SocketRef::from_connect_parts(&socket, &auth);
+        let Some(Admitted { state, verified }) = socket.extensions.remove::<Admitted>() else { return };
         let session = Session { state, link: Link::SocketIo(socket) };
-        session.settle(verified.as_ref());
-        if let Some(welcome) = session.state.hub.welcome(session.state.transport) {
-            (welcome.greet)(&session);
+        let begin = || {
+            session.settle(verified.as_ref());
+            if let Some(welcome) = session.state.hub.welcome(session.state.transport) {
+                (welcome.greet)(&session);
+            }
+        };
+        // On the task that reads, as in `Session::take_in`.
+        if catch_unwind(AssertUnwindSafe(begin)).is_err() {
+            panicked();
         }
     }
 }
@@ -321,7 +336,7 @@ async fn settle(socket: SocketRef) {
 /// Reads the events of one socket.
 struct Inbound(Arc<State>);
 
-/// Tells this implementation apart from those for closures.
+/// Tells these implementations apart from those for closures.
 enum Raw {}
 
 impl MessageHandler<LocalAdapter, Raw> for Inbound {

@@ -58,8 +58,8 @@ const SUBPROTOCOL: HeaderValue = HeaderValue::from_static("bearer");
 pub struct RawProtocol {
     /// The events, in and out.
     pub protocol: &'static Protocol,
-    /// Begins a connection, before anything that its client sends is looked at. `Err`: its token is no good, or its person
-    /// has too many.
+    /// Begins a connection, before its client hears that it stands. `Err`: its token is no good, or its person has too
+    /// many.
     pub on_open: fn(Session, Result<(), core::Error>) -> BoxFuture<'static, ()>,
     /// Answers a frame that is none of the protocol's events.
     pub on_unknown: fn(&Session, Unknown),
@@ -88,9 +88,10 @@ pub struct NotAWebSocket;
 pub struct WebSockets(pub(super) Arc<Hub>);
 
 impl WebSockets {
-    /// Makes `request` a WebSocket of `raw`, opened for what `address` names. Its token is looked at now; what is wrong
-    /// with it is said once the connection stands, since a browser's script cannot read the answer to a handshake. The request
-    /// has passed the [`super::Entrance`].
+    /// Makes `request` a WebSocket of `raw`, opened for what `address` names, and begins it: whoever hears that the
+    /// connection stands hears from then on all that is told there. What is wrong with its token or its address is said
+    /// once it stands, since a browser's script cannot read the answer to a handshake. The request has passed the
+    /// [`super::Entrance`].
     ///
     /// # Errors
     /// [`NotAWebSocket`].
@@ -111,15 +112,15 @@ impl WebSockets {
         if let Ok(Some(verified)) = &verified {
             self.0.core.meet(verified).await;
         }
-        let hub = Arc::clone(&self.0);
-        let address = Box::from(address);
         let names_bearer = asks_for_bearer(request.headers());
         // The request's head must not live as long as the connection.
         drop(request);
+        let (frames, waiting) = mpsc::channel(FRAMES_WAITING);
+        let open = self.begin(raw, address, place, &verified, Pipe::new(frames, kill)).await;
         self.0.connections.spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
-            let opened = Opened { hub, raw, address, place, verified };
-            opened.converse(upgraded, kill).await;
+            let connection = Connection::over(upgraded, waiting, raw).await;
+            connection.run(&open.0).await;
         });
         let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
         let headers = response.headers_mut();
@@ -130,6 +131,28 @@ impl WebSockets {
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
         }
         Ok(response)
+    }
+
+    /// Begins what the end of the connection ends, also of one that never comes to stand.
+    async fn begin(
+        &self,
+        raw: &'static RawProtocol,
+        address: &str,
+        place: Arc<Place>,
+        verified: &Result<Option<Verified>, core::Error>,
+        pipe: Pipe,
+    ) -> Open {
+        let known = verified.as_ref().ok().and_then(Option::as_ref);
+        let caller = known.map_or(Caller::Anonymous, Caller::from);
+        let state = State::new(Arc::clone(&self.0), caller, Transport::WebSocket, place);
+        let state = Arc::new(state.opened_at(Box::from(address)));
+        let open = Open::new(Session { state, link: Link::WebSocket(Arc::new(pipe)) });
+        let let_in = verified.as_ref().map(drop).map_err(Clone::clone).and_then(|()| open.0.state.sit_down());
+        if let_in.is_ok() {
+            open.0.settle(known);
+        }
+        (raw.on_open)(open.0.clone(), let_in).await;
+        open
     }
 
     async fn verify(&self, place: &Place, token: &str) -> Result<Verified, core::Error> {
@@ -202,50 +225,15 @@ pub(super) fn frame_of(event: &str, payload: &str) -> Utf8Bytes {
     format!(r#"{{"type":"{event}"{comma}{fields}"#).into()
 }
 
-/// A connection that was asked for.
-struct Opened {
-    hub: Arc<Hub>,
-    raw: &'static RawProtocol,
-    address: Box<str>,
-    place: Arc<Place>,
-    verified: Result<Option<Verified>, core::Error>,
-}
+/// A connection that was begun; whatever ends it, it is left in order.
+struct Open(Session);
 
-impl Opened {
-    async fn converse(self, upgraded: Upgraded, kill: Kill) {
-        // Boxed: what is used while opening must not stay part of the task.
-        let stream =
-            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(limits())).await;
-        let Self { hub, raw, address, place, verified } = self;
-        let (frames, waiting) = mpsc::channel(FRAMES_WAITING);
-        let known = verified.as_ref().ok().and_then(Option::as_ref);
-        let caller = known.map_or(Caller::Anonymous, Caller::from);
-        let state = State::new(hub, caller, Transport::WebSocket, place).opened_at(address);
-        let link = Link::WebSocket(Arc::new(Pipe::new(frames, kill)));
-        let session = Session { state: Arc::new(state), link };
+impl Open {
+    fn new(session: Session) -> Self {
         metrics::gauge!("switchboard_sockets").increment(1.0);
-        let open = Open(session);
-        let let_in = verified.as_ref().map(drop).map_err(Clone::clone).and_then(|()| open.0.state.sit_down());
-        if let_in.is_ok() {
-            open.0.settle(known);
-        }
-        let opening = (raw.on_open)(open.0.clone(), let_in);
-        open.0.in_turn(None, opening);
-        let now = Instant::now();
-        let connection = Connection {
-            stream,
-            waiting,
-            raw,
-            pinged: now,
-            heard: now,
-            roomless_at: Some(now + raw.room_within),
-        };
-        connection.run(&open.0).await;
+        Self(session)
     }
 }
-
-/// A connection that stands; whatever ends it, it is left in order.
-struct Open(Session);
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -270,6 +258,13 @@ struct Connection {
 type End = Option<(CloseCode, &'static str)>;
 
 impl Connection {
+    async fn over(upgraded: Upgraded, waiting: mpsc::Receiver<Frame>, raw: &'static RawProtocol) -> Self {
+        let stream =
+            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(limits())).await;
+        let now = Instant::now();
+        Self { stream, waiting, raw, pinged: now, heard: now, roomless_at: Some(now + raw.room_within) }
+    }
+
     async fn run(mut self, session: &Session) {
         let end = self.until_the_end(session).await;
         let Some((code, reason)) = end else { return };

@@ -1,6 +1,7 @@
 //! Messages over raw WebSockets: who hears what, once and in order, whoever sent it and however.
 
 use serde_json::json;
+use switchboard::mock::Action;
 
 use crate::support::TestApp;
 
@@ -191,4 +192,18 @@ async fn a_group_can_be_followed_but_a_message_in_it_names_its_receiver() {
     alice.send(&say("bob")).await;
     assert_eq!(alice.hears_message().await, told("me", "bob!"));
     assert_eq!(carol.hears_message().await, told("other", "bob!"));
+}
+
+#[tokio::test]
+async fn what_is_said_as_soon_as_a_socket_stands_is_heard() {
+    let mut app = TestApp::start().await;
+    let sid = pair(&app).await;
+    // Nothing is remembered, and Twilio takes its time to say whose conversation it is.
+    app.restart().await;
+    app.fault("GET", &format!("/Conversations/{sid}"), 10, Action::DelayMs([200, 200]));
+    let mut alice = app.bare_chat_socket("alice", &sid).await;
+    let message = json!({ "conversation_sid": sid, "identity": "bob", "body": "at once" });
+    app.other_side("sdk-message", &message).await;
+    assert_eq!(alice.hears_message().await, told("other", "at once"));
+    alice.hears_nothing_else().await;
 }
