@@ -86,8 +86,10 @@ scene("a picture that is chosen is seen in both windows, also after a reload", a
   try {
     await pages[0].locator("#image-upload").setInputFiles({ name: "cat.png", mimeType: "image/png", buffer: png(48, 32) });
     for (const page of pages) await until("the picture to be shown", async () => (await pictures(page))[0] === 48);
-    await pages[1].reload();
-    await until("the picture to be shown after a reload", async () => (await pictures(pages[1]))[0] === 48);
+    for (const page of pages) {
+      await page.reload();
+      await until("the picture to be shown after a reload", async () => (await pictures(page))[0] === 48);
+    }
     // The file itself is in the message, for people on Twilio's SDK.
     const [message] = await cast.twilio.conversations(conversation).messages.list();
     assert.equal(message.media[0].content_type, "image/png");
@@ -101,11 +103,25 @@ scene("a picture that is chosen is seen in both windows, also after a reload", a
   }
 });
 
-scene("a voice that is recorded can be played by the other one", async (cast) => {
+/** Plays the voice message that a window shows; the component shows it as a picture, so an app has to play its link. */
+async function play(page) {
+  await page.getByText("🎤 Voice message").waitFor();
+  const src = await page.locator(".media-attachments img").getAttribute("src");
+  const played = await page.evaluate((link) => new Promise((resolve, reject) => {
+    const audio = new Audio(link);
+    audio.muted = true;
+    audio.addEventListener("playing", () => resolve(true));
+    audio.addEventListener("error", () => reject(new Error(`cannot be played: ${audio.error.message}`)));
+    audio.play().catch(reject);
+  }), src);
+  assert.equal(played, true);
+}
+
+scene("a voice that is recorded can be played in both windows, also after a reload", async (cast) => {
   const [ada, ben] = cast.people("ada", "ben");
   const conversation = await cast.api.create(ada, ben);
   const { site, pages } = await windows(cast, conversation, ada, ben);
-  const [hers, his] = pages;
+  const [hers] = pages;
   try {
     await hers.getByText("🎤").click();
     await until("something to be recorded", () => hers.evaluate(() => mediaRecorder?.state === "recording"));
@@ -114,16 +130,11 @@ scene("a voice that is recorded can be played by the other one", async (cast) =>
       return audioChunks.reduce((bytes, chunk) => bytes + chunk.size, 0) > 1000;
     }));
     await hers.evaluate(() => stopVoiceRecording());
-    await his.getByText("🎤 Voice message").waitFor();
-    const src = await his.locator(".media-attachments img").getAttribute("src");
-    const played = await his.evaluate((link) => new Promise((resolve, reject) => {
-      const audio = new Audio(link);
-      audio.muted = true;
-      audio.addEventListener("playing", () => resolve(true));
-      audio.addEventListener("error", () => reject(new Error(`cannot be played: ${audio.error.message}`)));
-      audio.play().catch(reject);
-    }), src);
-    assert.equal(played, true);
+    for (const page of pages) {
+      await play(page);
+      await page.reload();
+      await play(page);
+    }
     for (const page of pages) assert.deepEqual(page.complaints.filter((said) => !SOUND.test(said)), []);
   } catch (error) {
     process.stderr.write(await browser.log());
