@@ -1,7 +1,7 @@
 //! Blocks: two people, one of whom wants to hear nothing from the other, have no conversation of the two.
 //!
-//! What a block forbids, in whichever dialect it is tried: to find or make the pair's conversation, to write in it, and to
-//! draw the other into a group. Twilio's own SDKs are bound by the webhook that asks before a message is added
+//! What a block forbids, in whichever dialect it is tried: to find or make the pair's conversation, to write in it, to edit
+//! what was written there or what it is called, and to draw the other into a group. Twilio's own SDKs are bound by the webhook that asks before a message is added
 //! ([`Core::permits_message`]). Groups both are in go on: nobody is silenced there by one other person.
 //!
 //! Twilio knows nothing of blocks; they live in the database and, for [`BELIEVED_FOR`], in memory.
@@ -11,7 +11,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 
-use super::{ConversationSid, Core, Error, Page, PageOf, Peer};
+use super::direct::{Pair, is_direct, is_of};
+use super::{Conversation, ConversationSid, Core, Error, Page, PageOf, Peer};
 use crate::auth::{Caller, Identity};
 use crate::store::Block;
 
@@ -162,14 +163,12 @@ impl Core {
         people: impl IntoIterator<Item = &'a Identity>,
     ) -> Result<(), Error> {
         let Some(me) = caller.identity().filter(|_| !caller.is_admin()) else { return Ok(()) };
-        let blocked = self.blocked_either_way(me).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "blocks are not known; nobody is held to them");
-            Vec::new()
-        });
+        let blocked = self.blocks_that_bind(me).await;
         if people.into_iter().any(|person| blocked.contains(person)) { Err(Error::Blocked) } else { Ok(()) }
     }
 
-    /// Refuses `author` in the conversation of a pair of whom one blocks the other.
+    /// Refuses `author` in the conversation of a pair of whom one blocks the other. One Twilio call where a block might
+    /// stand against it and neither whose conversation it is nor the conversation is in memory, else none.
     pub(super) async fn ensure_may_write(
         &self,
         author: &Identity,
@@ -177,6 +176,30 @@ impl Core {
     ) -> Result<(), Error> {
         match self.pair_of(conversation).await.as_ref().and_then(|pair| pair.other(author)) {
             Some(other) => self.ensure_not_blocked(author, other).await,
+            None => {
+                let known = self.conversations.find(conversation).await;
+                if known.is_some_and(|known| !is_direct(&known)) {
+                    return Ok(());
+                }
+                let blocked = self.blocks_that_bind(author).await;
+                if blocked.is_empty() {
+                    return Ok(());
+                }
+                ensure_of_none(author, &blocked, &*self.conversation(conversation).await?)
+            }
+        }
+    }
+
+    /// As [`Core::ensure_may_write`], of what `author` has written or what a person would call the conversation. An admin
+    /// may set right what stands there.
+    pub(super) async fn ensure_may_rewrite(
+        &self,
+        caller: &Caller,
+        author: Option<&Identity>,
+        conversation: ConversationSid,
+    ) -> Result<(), Error> {
+        match caller.identity().or(author).filter(|_| !caller.is_admin()) {
+            Some(author) => self.ensure_may_write(author, conversation).await,
             None => Ok(()),
         }
     }
@@ -185,8 +208,32 @@ impl Core {
     /// here is permitted, since Twilio waits with the answer.
     pub async fn permits_message(&self, conversation: ConversationSid, author: &str) -> bool {
         let Ok(author) = Identity::try_from(author) else { return true };
-        self.ensure_may_write(&author, conversation).await.is_ok()
+        if let Some(other) = self.pair_of(conversation).await.as_ref().and_then(|pair| pair.other(&author)) {
+            return self.ensure_not_blocked(&author, other).await.is_ok();
+        }
+        match self.conversations.find(conversation).await {
+            Some(known) if is_direct(&known) => {
+                ensure_of_none(&author, &self.blocks_that_bind(&author).await, &known).is_ok()
+            }
+            Some(_) | None => true,
+        }
     }
+
+    /// Everybody whom `me` blocks or who blocks `me`. Where the database does not answer, blocks do not bind, as above.
+    async fn blocks_that_bind(&self, me: &Identity) -> Vec<Identity> {
+        self.blocked_either_way(me).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "blocks are not known; nobody is held to them");
+            Vec::new()
+        })
+    }
+}
+
+/// Refuses the conversation of `author` and one of those who are `blocked`: its name says whose it is, whoever has joined
+/// or left since.
+fn ensure_of_none(author: &Identity, blocked: &[Identity], conversation: &Conversation) -> Result<(), Error> {
+    let with = |other: &Identity| Pair::of([author, other].into_iter());
+    let theirs = blocked.iter().filter_map(with).any(|pair| is_of(conversation, &pair));
+    if theirs { Err(Error::Blocked) } else { Ok(()) }
 }
 
 /// The caller, who is not `who`.

@@ -245,8 +245,8 @@ impl Core {
     /// is not in memory.
     ///
     /// # Errors
-    /// [`Error::ConversationNotFound`], [`Error::NotAMember`], [`Error::ConversationClosed`], [`Error::Invalid`],
-    /// [`Error::Unavailable`].
+    /// [`Error::ConversationNotFound`], [`Error::NotAMember`], [`Error::Blocked`], [`Error::ConversationClosed`],
+    /// [`Error::Invalid`], [`Error::Unavailable`].
     pub async fn edit_conversation(
         &self,
         caller: &Caller,
@@ -285,6 +285,7 @@ impl Core {
         // of them is news.
         let kept = entry.and_compute_with(|before| {
             changed = self.news_of(before.as_ref().map(moka::Entry::value), &now);
+        self.ensure_may_rewrite(caller, None, sid).await?;
             if let Some(changed) = changed
                 && changed.any()
             {

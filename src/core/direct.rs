@@ -85,6 +85,10 @@ impl Pair {
         }
     }
 
+    fn is(&self, who: &str) -> bool {
+        self.0.as_str() == who || self.1.as_str() == who
+    }
+
     fn parse((a, b): (String, String)) -> Option<Self> {
         Some(Self(a.try_into().ok()?, b.try_into().ok()?))
     }
@@ -180,7 +184,9 @@ impl Core {
     ///
     /// # Errors
     /// [`Error::Invalid`] for fewer than two people, [`Error::NotAMember`] without the caller, [`Error::Blocked`] for a pair
-    /// of whom one blocks the other, [`Error::LimitReached`], [`Error::Unavailable`]; nothing is left half-made.
+    /// of whom one blocks the other, or where more would be brought together of whom one and the caller stand so;
+    /// [`Error::Group`] for more than a group may have, [`Error::LimitReached`], [`Error::Unavailable`]; nothing is left
+    /// half-made.
     pub async fn direct(
         &self,
         caller: &Caller,
@@ -191,10 +197,16 @@ impl Core {
         if people.len() < 2 {
             return Err(Error::invalid("participants", "must be at least two different people"));
         }
-        if let Some(Pair(one, other)) = Pair::of(people.iter().map(|p| &p.identity)) {
-            self.ensure_not_blocked(&one, &other).await?;
-        }
         let name = unique_name(people.iter().map(|p| &p.identity));
+        match Pair::of(people.iter().map(|p| &p.identity)) {
+            Some(Pair(one, other)) => self.ensure_not_blocked(&one, &other).await?,
+            // One that is there goes on, as groups do.
+            None if self.is_known_direct(&name).await => {}
+            None => {
+                self.ensure_room_for(people.len())?;
+                self.ensure_none_blocked(caller, people.iter().map(|p| &p.identity)).await?;
+            }
+        }
         let creator = caller.identity().cloned();
         let core = self.clone();
         self.to_the_end(async move { core.find_or_make_direct(name, people, friendly_name, creator).await })
@@ -310,6 +322,10 @@ impl Core {
         let Some(pair) = pair_among(conversation, first) else { return false };
         self.note_pair(conversation, pair).await;
         true
+    }
+
+    async fn is_known_direct(&self, name: &str) -> bool {
+        self.directs.cache.contains_key(name) || self.recall_direct(name, None).await.is_some()
     }
 
     async fn recall_direct(&self, name: &str, pair: Option<&Pair>) -> Option<Known> {
@@ -466,11 +482,20 @@ impl Core {
         Ok(conversation)
     }
 
-    /// Forgets that this is anybody's direct conversation: it is gone or closed, or a person left it.
+    /// Takes in that a person left. A pair's conversation stays theirs unless it is one of the two who goes: whoever
+    /// was brought in besides goes as they came.
+    pub(super) async fn person_left_direct(&self, sid: ConversationSid, who: &str) {
+        let pair = self.pair_of(sid).await;
+        if pair.is_none_or(|pair| pair.is(who)) {
+            self.forget_direct(sid).await;
+        }
+    }
+
+    /// Forgets that this is anybody's direct conversation: it is gone or closed, or one of its people left it.
     pub(super) async fn forget_direct(&self, sid: ConversationSid) {
         self.forget_direct_in_memory(sid);
         let pair = self.pair_of(sid).await;
-        self.directs.pairs.insert(sid, None).await;
+        self.directs.pairs.invalidate(&sid).await;
         if let Err(error) = self.store.forget_direct(&sid.to_string()).await {
             tracing::warn!(%error, "a direct conversation was not forgotten");
         }

@@ -424,7 +424,8 @@ impl Core {
         ensure_group_admin(caller, me, &conversation, &[self.participant_of(sid, me).await?])
     }
 
-    fn ensure_room_for(&self, people: usize) -> Result<(), Error> {
+    /// Refuses a group of more than may be in one.
+    pub(super) fn ensure_room_for(&self, people: usize) -> Result<(), Error> {
         let most = self.max_group_members;
         if people > most { Err(GroupError::TooManyMembers { most }.into()) } else { Ok(()) }
     }

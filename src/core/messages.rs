@@ -429,7 +429,10 @@ impl Core {
         body: String,
     ) -> Result<Arc<Message>, Error> {
         self.ensure_member(caller, conversation).await?;
-        ensure_author(caller, &self.message(conversation, message).await?.author)?;
+        let author = self.message(conversation, message).await?.author.clone();
+        ensure_author(caller, &author)?;
+        let author = Identity::try_from(author).ok();
+        self.ensure_may_rewrite(caller, author.as_ref(), conversation).await?;
         self.ensure_fits_phones(conversation, Some(&body)).await?;
         let changes = MessageChanges { body: Some(body), ..Default::default() };
         let changed = self.twilio.update_message(conversation, message, &changes).await;

@@ -480,9 +480,8 @@ impl Core {
         let conversation = participant.conversation_sid;
         self.participants.take_out(conversation, participant.sid).await;
         self.list_participant_removed(participant).await;
-        if participant.identity.is_some() {
-            // A phone that goes leaves the conversation to the two whose it is.
-            self.forget_direct(conversation).await;
+        if let Some(identity) = &participant.identity {
+            self.person_left_direct(conversation, identity).await;
         }
         self.forget_phone_conversation_of(participant).await;
         if self.door.first(Seen::ParticipantRemoved(participant.sid)) {

@@ -1,10 +1,13 @@
 //! A block, wherever it is tried to get around it: in every dialect, in groups, and over Twilio's own SDK.
 
+use std::time::Duration;
+
 use serde_json::json;
 use switchboard::twilio;
 
 use super::{Messaging, meet};
 use crate::support::TestApp;
+use crate::support::app::token_of;
 use crate::support::webhook::Webhook;
 
 /// Posts `onMessageAdd` as Twilio does before a message is added; the status of the answer and its body.
@@ -64,6 +67,81 @@ async fn neither_finds_nor_writes_to_the_other_in_any_dialect() {
     assert_eq!(alice.open("bob").await, id);
     Messaging::of(&app, "bob").say(&id, "after").await;
     assert_eq!(app.stored(&id).await, ["before", "after"]);
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn whoever_comes_and_goes_lifts_no_block() {
+    let app = TestApp::required().await;
+    meet(&app, &["alice", "bob", "carol"]).await;
+    let alice = Messaging::of(&app, "alice");
+    let pair = alice.open("bob").await;
+    alice.post("/users/bob/block", &json!({})).await.ok();
+    let bob = app.rest_as("bob");
+    let say = json!({ "author": "bob", "body": "hello?" });
+    bob.post(&format!("/{pair}/add-chat-participant"), &json!({ "identity": "carol" })).await.ok();
+    bob.delete(&format!("/{pair}/participants/carol")).await.ok();
+    bob.post(&format!("/{pair}/send-message"), &say).await.refused(403);
+    assert_eq!(ask_leave(&app, &pair, "bob").await.0, 403);
+    let seen = alice.get("/users/bob").await.ok();
+    assert_eq!((&seen["hasConversation"], &seen["isBlocked"]), (&json!(true), &json!(true)));
+    let contacts = alice.get("/users/contacts").await.ok();
+    assert_eq!(contacts["contacts"][0]["conversationId"], pair);
+
+    // Nor does one of the two, who is brought back.
+    bob.post(&format!("/{pair}/add-chat-participant"), &json!({ "identity": "carol" })).await.ok();
+    bob.delete(&format!("/{pair}/participants/alice")).await.ok();
+    app.rest_as("carol")
+        .post(&format!("/{pair}/add-chat-participant"), &json!({ "identity": "alice" }))
+        .await
+        .ok();
+    bob.post(&format!("/{pair}/send-message"), &say).await.refused(403);
+    assert_eq!(ask_leave(&app, &pair, "bob").await.0, 403);
+    alice.delete("/users/bob/block").await.ok();
+    bob.post(&format!("/{pair}/send-message"), &say).await.ok();
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn what_was_written_stands() {
+    let app = TestApp::required().await;
+    meet(&app, &["alice", "bob", "carol"]).await;
+    let alice = Messaging::of(&app, "alice");
+    let pair = alice.open("bob").await;
+    let group = alice.group(&["bob"]).await;
+    let bob = app.rest_as("bob");
+    let said = bob.say(&pair, "bob", "hello").await["message_sid"].as_str().unwrap().to_owned();
+    let elsewhere = bob.say(&group, "bob", "hello").await["message_sid"].as_str().unwrap().to_owned();
+    alice.post("/users/bob/block", &json!({})).await.ok();
+    let before = app.writes();
+    let body = json!({ "body": "I know where you live" });
+    bob.patch(&format!("/{pair}/messages/{said}"), &body).await.refused(403);
+    bob.patch(&format!("/{pair}"), &json!({ "friendly_name": "I know where you live" })).await.refused(403);
+    assert_eq!(app.writes(), before);
+    // A group goes on, and an admin sets right what was written.
+    bob.patch(&format!("/{group}/messages/{elsewhere}"), &json!({ "body": "hi" })).await.ok();
+    let admin = token_of(&json!({ "sub": "root", "role": "admin" }), Duration::from_secs(3600));
+    let admin = app.rest().with_token(&admin);
+    admin.patch(&format!("/{pair}/messages/{said}"), &json!({ "body": "…" })).await.ok();
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn a_third_person_brings_nobody_together() {
+    let app = TestApp::required().await;
+    meet(&app, &["alice", "bob", "carol", "dave"]).await;
+    let three = json!({ "participants": ["bob", "carol", "alice"] });
+    let there = json!({ "participants": ["bob", "dave", "alice"] });
+    let known = app.rest_as("bob").post("/newconversation", &there).await.ok();
+    Messaging::of(&app, "alice").post("/users/bob/block", &json!({})).await.ok();
+    let before = app.writes();
+    for me in ["bob", "alice"] {
+        app.rest_as(me).post("/newconversation", &three).await.refused(403);
+        let again = app.rest_as(me).post("/newconversation", &there).await.ok();
+        assert_eq!(again["conversation_sid"], known["conversation_sid"], "what is there goes on");
+    }
+    assert_eq!(app.writes(), before);
+    app.rest_as("carol").post("/newconversation", &three).await.ok();
     app.finish([]).await;
 }
 
