@@ -10,7 +10,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt};
+use uuid::Uuid;
+
 use super::direct::{LOOKED_AMONG, Pair, is_direct, is_of, pair_among};
+use super::drafts::{Composed, Extras};
 use super::{Conversation, ConversationSid, Core, Draft, Error, ListedConversation, Message, Profile};
 use crate::auth::{Caller, Identity};
 
@@ -146,23 +150,43 @@ impl Core {
         }
     }
 
-    /// The conversation of `sender` and `receiver`, made if there is none.
+    /// The conversation of `sender` and `receiver` for `draft`, made if there is none and `draft` can be sent.
     ///
     /// Costs no Twilio call when it is known, three when it is made; where unknown receivers are refused, one more for a
     /// receiver that this service has not heard of.
     ///
     /// # Errors
     /// [`Error::OnlyYourself`], [`Error::Blocked`], [`Error::PersonNotFound`], [`Error::Auth`] when `caller` may not act as `sender`,
-    /// [`Error::LimitReached`], [`Error::Unavailable`]; nothing is left half-made.
-    pub async fn direct_between(
+    /// [`Error::LimitReached`], [`Error::Unavailable`], and those of [`Core::send_message`] that `draft` brings about; nothing
+    /// is left half-made.
+    pub async fn direct_for(
         &self,
         caller: &Caller,
         sender: &Identity,
         receiver: &Identity,
     ) -> Result<ConversationSid, Error> {
         let sender = caller.acting_as(Some(sender))?;
+        draft: &Draft,
         if sender == *receiver {
             return Err(Error::OnlyYourself);
+        self.ensure_sendable(caller, &sender, draft).await?;
+        self.direct_between(&sender, receiver).await
+    }
+
+    /// Refuses what [`Core::send_message`] would, wherever it goes: a refused message leaves no empty conversation.
+    async fn ensure_sendable(&self, caller: &Caller, sender: &Identity, draft: &Draft) -> Result<(), Error> {
+        self.limits.sends.look(sender)?;
+        let mut draft = draft.clone();
+        let files = self.own_files(caller, &mut draft.media).await?;
+        let client_message_id = draft.client_message_id.clone();
+        // As long as one of ours.
+        let send_id = client_message_id.is_none().then(|| Uuid::nil().simple().to_string());
+        let ours = Extras { client_message_id, send_id, ..Extras::default() };
+        Composed::new(draft, files, sender, ours).map(drop)
+    }
+
+    async fn direct_between(&self, sender: &Identity, receiver: &Identity) -> Result<ConversationSid, Error> {
+        let sender = sender.clone();
         }
         self.ensure_not_blocked(&sender, receiver).await?;
         if self.strict_users {
@@ -174,10 +198,10 @@ impl Core {
 
     /// Sends `draft` from `sender` (else the caller) to `receiver`, in the conversation of the two.
     ///
-    /// Costs one Twilio call beside those of [`Core::direct_between`], and one for the roster when it is not in memory.
+    /// Costs one Twilio call beside those of [`Core::direct_for`], and one for the roster when it is not in memory.
     ///
     /// # Errors
-    /// As [`Core::direct_between`] and [`Core::send_message`].
+    /// As [`Core::direct_for`] and [`Core::send_message`].
     pub async fn send_directly(
         &self,
         caller: &Caller,
@@ -186,16 +210,14 @@ impl Core {
         draft: Draft,
     ) -> Result<Arc<Message>, Error> {
         let sender = caller.acting_as(sender)?;
-        // Else a message that is refused would leave an empty conversation.
-        self.limits.sends.look(&sender)?;
-        let conversation = self.direct_between(caller, &sender, receiver).await?;
+        let conversation = self.direct_for(caller, &sender, receiver, &draft).await?;
         match self.send_message(caller, &sender, conversation, draft.clone()).await {
             // Deleted or closed behind our back: once more, with nothing remembered.
             Err(Error::ConversationNotFound) => self.conversation_removed(conversation).await,
             Err(Error::ConversationClosed) => self.forget_direct(conversation).await,
             done => return done,
         }
-        let conversation = self.direct_between(caller, &sender, receiver).await?;
+        let conversation = self.direct_between(&sender, receiver).await?;
         self.send_message(caller, &sender, conversation, draft).await
     }
 

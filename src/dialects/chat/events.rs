@@ -41,6 +41,8 @@ pub(super) static RAW: RawProtocol = RawProtocol {
     on_roomless: |session| fail(session, &Error::ConversationNotFound),
 };
 
+/// Who is written to, in frames.
+const RECEIVER: &str = "receiverId";
 /// Closes a connection to a conversation that is not its client's.
 const NOT_YOURS: u16 = 4003;
 /// Closes a connection to a conversation that does not exist.
@@ -62,7 +64,7 @@ struct ErrorFrame<'a> {
 /// What an error comes to: its name in frames, and how the connection ends, if it does.
 fn consequence(error: &Error) -> (&'static str, Option<(u16, &'static str)>) {
     match error {
-        Error::Invalid { field: "receiverId", .. } => ("MISSING_RECEIVER_ID", None),
+        Error::Invalid { field: RECEIVER, .. } => ("MISSING_RECEIVER_ID", None),
         Error::Invalid { .. }
         | Error::Unreadable(_)
         | Error::TooLarge
@@ -172,6 +174,15 @@ fn on_event(session: &Session, incoming: Incoming) -> Handling {
             };
             Handling::InTurn(None, work.boxed())
         }
+        // What that comes to depends on whether what was said before has a conversation by now.
+        Err(error @ Error::Invalid { field: RECEIVER, .. }) => {
+            let session = session.clone();
+            let work = async move {
+                let pending = session.room(PROTOCOL.name).is_none();
+                fail(&session, if pending { &Error::ConversationNotFound } else { &error });
+            };
+            Handling::InTurn(None, work.boxed())
+        }
         Err(error) => {
             fail(session, &error);
             Handling::Done
@@ -190,7 +201,8 @@ async fn chat_message(session: &Session, said: Said) -> Result<(), Error> {
         }
         None => {
             let receiver = receiver.ok_or(Error::ConversationNotFound)?;
-            core.direct_between(&caller, &sender, &receiver).await.map_err(without_receiver)?
+            let made = core.direct_for(&caller, &sender, &receiver, &draft).await;
+            made.map_err(renamed).map_err(without_receiver)?
         }
     };
     // An admin who speaks for somebody still listens as themselves.

@@ -1,8 +1,12 @@
 //! A socket opened for a conversation that does not exist waits for a first message to somebody.
 
+use reqwest::Method;
+use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
+use switchboard::config::Config;
 
 use crate::support::TestApp;
+use crate::support::app::Stage;
 
 const UNKNOWN: &str = "CH0123456789abcdef0123456789abcdef";
 
@@ -51,6 +55,62 @@ async fn without_somebody_to_write_to_it_is_closed() {
         alice.is_closed_with(4004).await;
     }
     assert_eq!(app.writes(), 0);
+}
+
+#[tokio::test]
+async fn nobody_is_called_by_what_is_no_id() {
+    let app = TestApp::start().await;
+    for receiver in [String::new(), "x".repeat(257)] {
+        let mut alice = app.bare_chat_socket("alice", UNKNOWN).await;
+        alice.send(&to(&receiver, "to whom?")).await;
+        alice.hears_error("CONVERSATION_NOT_FOUND").await;
+        alice.is_closed_with(4004).await;
+
+        // Where there is a conversation, it may be said again, also before that was answered.
+        let mut alice = app.bare_chat_socket("alice", UNKNOWN).await;
+        alice.send(&to("bob", "hello")).await;
+        alice.send(&to(&receiver, "hello?")).await;
+        assert_eq!(alice.hears_message().await.1, "hello");
+        alice.hears_error("MISSING_RECEIVER_ID").await;
+        alice.hears_nothing_else().await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_makes_no_conversation() {
+    let limits = Config { limit_sends: Some("1/m burst 2".to_owned()), ..Config::default() };
+    let app = TestApp::with(Stage { required: true, settings: limits, ..Stage::default() }).await;
+    let carol = app.chat("carol");
+    let file = Part::bytes(include_bytes!("../../../fixtures/pixel.png").to_vec()).file_name("a.png");
+    let upload = carol.request(Method::POST, "/upload/").multipart(Form::new().part("file", file));
+    let theirs = carol.answer(upload).await.ok()["fileUrl"].as_str().unwrap().to_owned();
+    let theirs = theirs.split('?').next().unwrap();
+    let long = format!("https://example.com/{}", "x".repeat(1_900));
+    let writes = app.writes();
+    let alice = app.chat("alice");
+    for (attachments, status, name) in
+        [(json!([long, long, long]), 400, "INVALID_MESSAGE"), (json!([theirs]), 404, "INVALID_MESSAGE")]
+    {
+        let message = json!({ "receiverId": "bob", "text": "look", "attachments": attachments });
+        alice.post("/send/", &message).await.refused(status);
+        let mut socket = app.chat_socket("alice", UNKNOWN).await;
+        let mut frame = to("bob", "look");
+        frame["attachments"] = attachments;
+        socket.send(&frame).await;
+        socket.hears_error(name).await;
+    }
+    assert_eq!(app.writes(), writes, "nothing was begun");
+
+    let mut socket = app.chat_socket("alice", UNKNOWN).await;
+    socket.send(&to("bob", "one")).await;
+    assert_eq!(socket.hears_message().await.1, "one");
+    alice.say("bob", "two").await;
+    assert_eq!(socket.hears_message().await.1, "two");
+    let writes = app.writes();
+    let mut socket = app.chat_socket("alice", UNKNOWN).await;
+    socket.send(&to("dave", "three")).await;
+    socket.hears_error("RATE_LIMITED").await;
+    assert_eq!(app.writes(), writes, "nor past the limit");
 }
 
 #[tokio::test]
