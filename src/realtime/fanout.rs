@@ -190,6 +190,11 @@ pub(super) fn tell(hub: &Arc<Hub>, event: &Event, at: DateTime<Utc>) {
                 Audience::Person(identity) => {
                     hear_all(&hub.sockets.of(identity, protocol.transport), &outgoing)
                 }
+                Audience::Proven(identity) => {
+                    let mut proven = hub.sockets.of(identity, protocol.transport);
+                    proven.retain(Session::is_proven);
+                    hear_all(&proven, &outgoing)
+                }
                 Audience::Admins => hear_all(&hub.sockets.of_admins(protocol.transport), &outgoing),
             };
         }

@@ -190,6 +190,8 @@ pub enum Audience {
     InRoom(Identity),
     /// Every socket of this person, whatever rooms it is in.
     Person(Identity),
+    /// Of those, the ones that a token opened: for a dialect in which nothing goes without.
+    Proven(Identity),
     /// Every socket of an admin.
     Admins,
 }

@@ -252,6 +252,11 @@ impl Session {
         }
     }
 
+    /// Whether a token says who is behind the socket.
+    pub(super) fn is_proven(&self) -> bool {
+        matches!(self.state.who.lock().caller, Caller::Known { .. })
+    }
+
     /// Ends the connection when its token expires.
     fn end_at(&self, expires_at: DateTime<Utc>) {
         self.state.who.lock().holds_until = Some(expires_at);

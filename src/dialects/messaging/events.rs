@@ -1,5 +1,5 @@
 //! The Socket.IO events. Clients send none: they hear of new conversations and groups of theirs, and of how people they
-//! know are, on every socket of theirs.
+//! know are, on every socket of theirs that a token opened.
 
 use serde_json::{Value, json};
 
@@ -97,7 +97,7 @@ fn created(conversation: &Conversation, members: &[Member], creator: Option<&Ide
     }
 }
 
-/// An event to every socket of each of these people.
+/// An event to every socket that each of these people opened with a token: nothing of this dialect is for others.
 fn to_each<'a>(
     people: impl Iterator<Item = &'a Identity>,
     event: &'static str,
@@ -105,7 +105,7 @@ fn to_each<'a>(
 ) -> Vec<Outgoing> {
     people
         .filter_map(|reader| {
-            Outgoing::new(event, &payload(reader)).map(|told| told.to(Audience::Person(reader.clone())))
+            Outgoing::new(event, &payload(reader)).map(|told| told.to(Audience::Proven(reader.clone())))
         })
         .collect()
 }

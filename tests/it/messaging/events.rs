@@ -1,11 +1,31 @@
 //! What people hear wherever they are: of new conversations, and of how those they know are.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 
 use super::{Messaging, add_contact, ears, introduce, meet};
-use crate::support::TestApp;
+use crate::support::app::token;
+use crate::support::{DEADLINE, TestApp, TestDatabase, until};
+
+/// As long as somebody who went still counts as being here.
+async fn half_a_minute_passes() {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(31)).await;
+    tokio::time::resume();
+}
+
+/// Waits until it is known when somebody was last here.
+async fn going_is_written_down(app: &TestApp, identity: &str) {
+    let mut database = app.database.connection().await;
+    let known = format!("SELECT 1 FROM people WHERE identity = '{identity}' AND last_seen IS NOT NULL");
+    let began = Instant::now();
+    while sqlx::query(AssertSqlSafe(known.clone())).fetch_optional(&mut database).await.unwrap().is_none() {
+        assert!(began.elapsed() < DEADLINE);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
 
 #[tokio::test]
 async fn both_hear_of_their_new_conversation_whichever_dialect_made_it() {
@@ -34,6 +54,31 @@ async fn both_hear_of_their_new_conversation_whichever_dialect_made_it() {
     assert_eq!(bob.hears("group_created").await["createdBy"], "carol");
     carol.hears("group_created").await;
     app.finish([alice, bob, carol]).await;
+}
+
+#[tokio::test]
+async fn whoever_only_says_who_they_are_hears_nothing_of_this() {
+    let app = TestApp::start().await;
+    meet(&app, &["alice", "bob", "carol"]).await;
+    let mut claimed = app.socket("somebody").await.hear_everything();
+    let mut bob = ears(&app, "bob").await;
+    for socket in [&mut claimed, &mut bob] {
+        socket.emit("user_connect", &json!({ "userId": "bob", "identity": "bob" })).await;
+        assert_eq!(socket.hears("user_connected").await["success"], true);
+    }
+    Messaging::of(&app, "alice").open("bob").await;
+    bob.hears("conversation_created").await;
+    Messaging::of(&app, "alice").group(&["bob", "carol"]).await;
+    bob.hears("group_created").await;
+    let alice = app.socket_as("alice").await;
+    bob.hears("user_status_update").await;
+    claimed.hears_nothing_else().await;
+    // With a token that comes later it does.
+    assert!(claimed.try_user_connect("bob", &token("bob")).await);
+    Messaging::of(&app, "carol").open("bob").await;
+    claimed.hears("conversation_created").await;
+    bob.hears("conversation_created").await;
+    app.finish([alice, bob, claimed]).await;
 }
 
 #[tokio::test]
