@@ -140,7 +140,7 @@ impl Core {
             let exchanged = newest.get(sid).map_or(1, |message| message.date_created.timestamp());
             special.entry(identity.clone()).or_default().exchanged = exchanged;
         }
-        for identity in self.presence.everybody() {
+        for identity in self.presence.everybody().into_iter().chain(self.people.everybody_at_twilio()) {
             special.entry(identity).or_default().online = true;
         }
         let mut kept_out: HashSet<_> = self.blocked_either_way(me).await?.into_iter().collect();

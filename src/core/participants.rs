@@ -73,8 +73,21 @@ pub struct Member {
     pub name: Option<String>,
     /// URL of a picture.
     pub image: Option<String>,
-    /// Whether a socket of theirs is connected here.
+    /// Whether a socket of theirs is connected here, or at Twilio as far as is known.
     pub online: bool,
+}
+
+impl Member {
+    fn identity(&self) -> Option<Identity> {
+        self.participant.identity.as_deref()?.try_into().ok()
+    }
+}
+
+/// A participant as they were added.
+fn as_added(participant: Arc<Participant>) -> Member {
+    let attributes: Value = serde_json::from_str(&participant.attributes).unwrap_or_default();
+    let told = |key: &str| attributes[OURS][key].as_str().map(str::to_owned);
+    Member { name: told("name"), image: told("image"), online: false, participant }
 }
 
 /// The rosters of all conversations.
@@ -325,48 +338,42 @@ impl Core {
         conversation: ConversationSid,
     ) -> Result<Vec<Member>, Error> {
         self.ensure_member(caller, conversation).await?;
-        let mut members = Vec::new();
-        for participant in self.roster(conversation).await?.all() {
-            let attributes: Value = serde_json::from_str(&participant.attributes).unwrap_or_default();
-            let told = |key: &str| attributes[OURS][key].as_str().map(str::to_owned);
-            let (mut name, mut image) = (told("name"), told("image"));
-            let identity = participant.identity.as_deref();
-            if let (Some(Ok(identity)), None) = (identity.map(Identity::try_from), &name)
-                // Added by identity alone: perhaps it was said elsewhere what to call them.
-                && let Ok(Some(known)) = self.profile(&identity).await
+        let mut members: Vec<_> = self.roster(conversation).await?.all().into_iter().map(as_added).collect();
+        // Added by identity alone: perhaps it was said elsewhere what to call them.
+        let nameless: Vec<_> =
+            members.iter().filter(|member| member.name.is_none()).filter_map(Member::identity).collect();
+        let profiles = self.profiles(&nameless).await.unwrap_or_default();
+        for member in &mut members {
+            let identity = member.identity();
+            member.online = identity.as_ref().is_some_and(|identity| self.is_online(identity.as_str()));
+            if member.name.is_none()
+                && let Some(known) = identity.and_then(|identity| profiles.get(&identity))
             {
-                name = known.nickname.as_deref().map(str::to_owned);
-                image = image.or_else(|| known.avatar.as_deref().map(str::to_owned));
+                member.name = known.nickname.as_deref().map(str::to_owned);
+                member.image = member.image.take().or_else(|| known.avatar.as_deref().map(str::to_owned));
             }
-            let online = identity.is_some_and(|identity| self.presence.is_online(identity));
-            members.push(Member { participant, name, image, online });
         }
         Ok(members)
     }
 
     /// These participants, each by the name they go by in the directory, else as they were added. No Twilio call.
     pub(super) async fn members_of(&self, participants: &[Arc<Participant>]) -> Vec<Member> {
-        let identity = |participant: &Participant| Identity::try_from(participant.identity.as_deref()?).ok();
-        let identities: Vec<_> =
-            participants.iter().filter_map(|participant| identity(participant)).collect();
+        let mut members: Vec<_> = participants.iter().cloned().map(as_added).collect();
+        let identities: Vec<_> = members.iter().filter_map(Member::identity).collect();
         let profiles = self.profiles(&identities).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "people are called as they were added");
             HashMap::new()
         });
-        let member = |participant: &Arc<Participant>| {
-            let attributes: Value = serde_json::from_str(&participant.attributes).unwrap_or_default();
-            let told = |key: &str| attributes[OURS][key].as_str().map(str::to_owned);
-            let known = identity(participant).and_then(|identity| profiles.get(&identity));
+        for member in &mut members {
+            let Some(identity) = member.identity() else { continue };
+            member.online = self.is_online(identity.as_str());
+            let known = profiles.get(&identity);
             let name = known.and_then(|known| known.nickname.as_deref()).map(str::to_owned);
             let image = known.and_then(|known| known.avatar.as_deref()).map(str::to_owned);
-            Member {
-                participant: Arc::clone(participant),
-                name: name.or_else(|| told("name")),
-                image: image.or_else(|| told("image")),
-                online: participant.identity.as_deref().is_some_and(|who| self.presence.is_online(who)),
-            }
-        };
-        participants.iter().map(member).collect()
+            member.name = name.or_else(|| member.name.take());
+            member.image = image.or_else(|| member.image.take());
+        }
+        members
     }
 
     /// Adds a person; whoever is in already is given back as they are. One Twilio call.

@@ -1,12 +1,14 @@
 //! People as others see them: what they are called, whether they are here, when they were last.
 //!
-//! What is known of somebody is `profiles.rs`; who is connected is `presence.rs`. Here the two come together.
+//! What is known of somebody is `profiles.rs`; who is connected is `presence.rs`, or `people.rs` for Twilio's own SDK. Here
+//! they come together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt};
 use moka::future::Cache;
 
 use super::{Core, Error, Profile};
@@ -14,6 +16,8 @@ use crate::auth::Identity;
 
 /// People of whom it is remembered whether Twilio knows them.
 const ASKED_AT_MOST: u64 = 50_000;
+/// People of whom Twilio is asked at once.
+const ASKED_AT_ONCE: usize = 8;
 /// How long "nobody knows them" holds before Twilio is asked again.
 const ASKED_FOR: Duration = Duration::from_secs(30);
 
@@ -24,7 +28,7 @@ pub struct Peer {
     pub identity: Identity,
     /// What is known of them; nothing of somebody who never was here and of whom nobody told.
     pub profile: Option<Arc<Profile>>,
-    /// Whether they are connected here, or were a moment ago.
+    /// Whether they are connected here, were a moment ago, or are on Twilio's own SDK as far as is known.
     pub online: bool,
     /// `online`, `offline`, or what they set themselves (`away`, …).
     pub state: Arc<str>,
@@ -62,15 +66,17 @@ impl Core {
         let gone = identities.iter().zip(&here).filter(|(_, here)| here.is_none());
         let gone: Vec<_> = gone.map(|(identity, _)| identity.as_str()).collect();
         let seen = if gone.is_empty() { HashMap::new() } else { self.store.last_seen_of(&gone).await? };
-        let peer = |(identity, here): (&Identity, Option<super::Status>)| Peer {
-            identity: identity.clone(),
-            profile: profiles.remove(identity),
-            online: here.is_some(),
-            state: here.as_ref().map_or_else(|| "offline".into(), |status| Arc::clone(&status.state)),
-            last_seen: match here {
-                Some(status) => status.last_seen,
-                None => seen.get(identity.as_str()).and_then(|at| DateTime::from_timestamp(*at, 0)),
-            },
+        let peer = |(identity, here): (&Identity, Option<super::Status>)| {
+            let at_twilio = self.people.at_twilio_since(identity).filter(|_| here.is_none());
+            let elsewhere = if at_twilio.is_some() { "online" } else { "offline" };
+            let seen = || seen.get(identity.as_str()).and_then(|at| DateTime::from_timestamp(*at, 0));
+            Peer {
+                identity: identity.clone(),
+                profile: profiles.remove(identity),
+                online: here.is_some() || at_twilio.is_some(),
+                state: here.as_ref().map_or_else(|| elsewhere.into(), |status| Arc::clone(&status.state)),
+                last_seen: here.map_or_else(|| seen().max(at_twilio), |status| status.last_seen),
+            }
         };
         Ok(identities.iter().zip(here).map(peer).collect())
     }
@@ -96,22 +102,27 @@ impl Core {
     /// As [`Core::ensure_known`], of everybody; the directory is asked once for all.
     pub(super) async fn ensure_all_known(&self, people: &[Identity]) -> Result<(), Error> {
         let profiles = self.profiles(people).await?;
-        for identity in people.iter().filter(|identity| !profiles.contains_key(*identity)) {
-            let ask = async {
-                match self.twilio.fetch_user(identity.as_str()).await {
-                    Ok(user) => {
-                        self.user_met(identity, &user).await;
-                        Ok(true)
-                    }
-                    Err(error) if error.is_not_found() => Ok(false),
-                    Err(error) => Err(Error::from(error)),
+        let asking: Vec<_> = people
+            .iter()
+            .filter(|identity| !profiles.contains_key(*identity))
+            .map(|identity| self.ensure_at_twilio(identity))
+            .collect();
+        futures::stream::iter(asking).buffered(ASKED_AT_ONCE).try_collect().await
+    }
+
+    async fn ensure_at_twilio(&self, identity: &Identity) -> Result<(), Error> {
+        let ask = async {
+            match self.twilio.fetch_user(identity.as_str()).await {
+                Ok(user) => {
+                    self.user_met(identity, &user).await;
+                    self.note_at_twilio(identity, &user);
+                    Ok(true)
                 }
-            };
-            let known = self.strangers.at_twilio.try_get_with(identity.clone(), ask).await;
-            if !known.map_err(|error| (*error).clone())? {
-                return Err(Error::PersonNotFound);
+                Err(error) if error.is_not_found() => Ok(false),
+                Err(error) => Err(Error::from(error)),
             }
-        }
-        Ok(())
+        };
+        let known = self.strangers.at_twilio.try_get_with(identity.clone(), ask).await;
+        if known.map_err(|error| (*error).clone())? { Ok(()) } else { Err(Error::PersonNotFound) }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use moka::future::Cache;
 
 use super::{Core, Error, Status};
@@ -17,6 +18,8 @@ const KEPT_AT_MOST: u64 = 50_000;
 const TOKEN_FOR: Duration = Duration::from_secs(3600);
 /// How long it is believed: Twilio reports changes only while its webhook reaches us.
 const KEPT_FOR: Duration = Duration::from_secs(15);
+/// How long somebody counts as being on Twilio's SDK of whom nothing else is reported: bounds what a lost report can hide.
+const AT_TWILIO_FOR: Duration = Duration::from_secs(3600);
 
 /// Whether somebody can be reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,11 +44,39 @@ pub struct AccessToken {
 /// What is known of people at Twilio.
 pub(super) struct People {
     reachability: Cache<Identity, Reachability>,
+    /// Who is on Twilio's own SDK, and of when that is: for lists, which ask nobody.
+    at_twilio: moka::sync::Cache<Identity, DateTime<Utc>>,
 }
 
 impl People {
     pub(super) fn new() -> Self {
-        Self { reachability: Cache::builder().max_capacity(KEPT_AT_MOST).time_to_live(KEPT_FOR).build() }
+        Self {
+            reachability: Cache::builder().max_capacity(KEPT_AT_MOST).time_to_live(KEPT_FOR).build(),
+            at_twilio: moka::sync::Cache::builder()
+                .max_capacity(KEPT_AT_MOST)
+                .time_to_live(AT_TWILIO_FOR)
+                .build(),
+        }
+    }
+
+    /// Since when it is known that they are on Twilio's own SDK, if they are.
+    pub(super) fn at_twilio_since(&self, identity: &Identity) -> Option<DateTime<Utc>> {
+        self.at_twilio.get(identity)
+    }
+
+    /// Everybody of whom that is known.
+    pub(super) fn everybody_at_twilio(&self) -> Vec<Identity> {
+        self.at_twilio.iter().map(|(identity, _)| Identity::clone(&identity)).collect()
+    }
+
+    /// Takes in whether they are; true if that is news.
+    fn note_at_twilio(&self, identity: &Identity, user: &User) -> bool {
+        if user.is_online == Some(true) {
+            let entry = self.at_twilio.entry_by_ref(identity).and_upsert_with(|_| user.date_updated);
+            !entry.is_old_value_replaced()
+        } else {
+            self.at_twilio.remove(identity).is_some()
+        }
     }
 }
 
@@ -75,7 +106,10 @@ impl Core {
         }
         let fetch = async {
             match self.twilio.fetch_user(identity.as_str()).await {
-                Ok(user) => Ok(reachability_of(&user)),
+                Ok(user) => {
+                    self.note_at_twilio(identity, &user);
+                    Ok(reachability_of(&user))
+                }
                 Err(error) if error.is_not_found() => Ok(Reachability::default()),
                 Err(error) => Err(Error::from(error)),
             }
@@ -104,12 +138,27 @@ impl Core {
         self.people.reachability.insert(identity.clone(), reachability).await;
         self.user_told(&identity, user).await;
         let online = reachability.online || self.presence.is_online(identity.as_str());
+    /// Whether somebody is connected here, was a moment ago, or is on Twilio's own SDK as far as is known.
+    pub(super) fn is_online(&self, identity: &str) -> bool {
+        let at_twilio =
+            || Identity::try_from(identity).is_ok_and(|who| self.people.at_twilio_since(&who).is_some());
+        self.presence.is_online(identity) || at_twilio()
+    }
+
+    /// Takes in whether somebody is on Twilio's own SDK; whoever knows them hears of it, unless they are here anyway.
+    pub(super) fn note_at_twilio(&self, identity: &Identity, user: &User) {
+        if self.people.note_at_twilio(identity, user) && !self.presence.is_online(identity.as_str()) {
+            self.announce(identity);
+        }
+    }
+
         let state = if online { "online" } else { "offline" };
         let status = Status {
             identity,
             user_id: None,
             state: state.into(),
             online,
+        self.note_at_twilio(&identity, user);
             last_seen: Some(user.date_updated),
         };
         self.tell_status_where_shared(status).await;

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use tokio::sync::Semaphore;
 
-use super::{ConversationSid, Core, Event, Status};
+use super::{ConversationSid, Core, Error, Event, Peer, Status};
 use crate::auth::Identity;
 
 /// How long somebody whose last socket dropped still counts as online.
@@ -42,6 +42,8 @@ pub struct OnlineUser {
 pub(super) struct Presence {
     people: DashMap<Identity, Person>,
     rooms: DashMap<ConversationSid, HashMap<Identity, RoomMember>>,
+    /// Of whom it is being told how they are, by one task each; `true`: something changed since it looked.
+    announced: DashMap<Identity, bool>,
     announcing: Announcing,
 }
 
@@ -133,10 +135,9 @@ impl Core {
         }
         let came_online = person.sockets == 1;
         let news = !std::mem::replace(&mut person.announced, true);
-        let status = person.status(identity);
         drop(person);
-        if news {
-            self.announce(status);
+        if news && self.people.at_twilio_since(identity).is_none() {
+            self.announce(identity);
         }
         if came_online {
             let (core, identity) = (self.clone(), identity.clone());
@@ -187,25 +188,55 @@ impl Core {
         };
         person.state = Arc::from("offline");
         for conversation in std::mem::take(&mut person.told) {
+            // Back already, and told so, or still there on Twilio's SDK.
+            if self.is_online(identity.as_str()) {
+                break;
+            }
             self.tell_status(conversation, person.status(&identity));
         }
         if let Err(error) = self.store.note_last_seen(identity.as_str(), person.last_seen.timestamp()).await {
             tracing::warn!(%error, "it is not remembered when somebody was last seen");
         }
-        self.announce(person.status(&identity));
+        if !self.is_online(identity.as_str()) {
+            self.announce(&identity);
+        }
     }
 
-    /// Tells those who know the person how they are.
-    fn announce(&self, status: Status) {
-        let core = self.clone();
+    /// Tells those who know the person how they are by then: of several changes the last is told last.
+    pub(super) fn announce(&self, identity: &Identity) {
+        match self.presence.announced.entry(identity.clone()) {
+            Entry::Occupied(mut changed) => {
+                changed.insert(true);
+                return;
+            }
+            Entry::Vacant(first) => drop(first.insert(false)),
+        }
+        let (core, identity) = (self.clone(), identity.clone());
         tokio::spawn(async move {
-            let Ok(_in_turn) = core.presence.announcing.0.acquire().await else { return };
-            match core.known_to(&status.identity).await {
-                Ok(known_to) if known_to.is_empty() => {}
-                Ok(known_to) => core.publish(&Event::PersonStatusChanged { status, known_to }),
-                Err(error) => tracing::warn!(%error, "nobody is told how somebody is"),
+            loop {
+                if let Some(mut changed) = core.presence.announced.get_mut(&identity) {
+                    *changed = false;
+                }
+                if let Err(error) = core.tell_acquaintances(&identity).await {
+                    tracing::warn!(%error, "nobody is told how somebody is");
+                }
+                // Looked at and ended in one step: a change either finds this task or begins the next.
+                if core.presence.announced.remove_if(&identity, |_, changed| !*changed).is_some() {
+                    break;
+                }
             }
         });
+    }
+
+    async fn tell_acquaintances(&self, identity: &Identity) -> Result<(), Error> {
+        let Ok(_in_turn) = self.presence.announcing.0.acquire().await else { return Ok(()) };
+        let known_to = self.known_to(identity).await?;
+        if !known_to.is_empty() {
+            let Peer { identity, online, state, last_seen, .. } = self.peer(identity).await?;
+            let status = Status { identity, user_id: None, state, online, last_seen };
+            self.publish(&Event::PersonStatusChanged { status, known_to });
+        }
+        Ok(())
     }
 
     /// A socket of `identity` enters the room of `conversation`.
@@ -280,7 +311,7 @@ impl Core {
         for conversation in told {
             self.tell_status(conversation, status.clone());
         }
-        self.announce(status);
+        self.announce(identity);
     }
 
     /// Tells `status` in the conversations of rooms that are open here and that the person takes part in, as far as the

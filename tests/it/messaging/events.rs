@@ -122,6 +122,75 @@ async fn those_who_know_somebody_hear_how_they_are_once_per_transition() {
 }
 
 #[tokio::test]
+async fn whoever_is_there_over_twilios_own_sdk_is_online() {
+    let app = TestApp::start().await;
+    meet(&app, &["alice", "adam", "bob"]).await;
+    let alice = Messaging::of(&app, "alice");
+    let pair = alice.open("bob").await;
+    alice.open("adam").await;
+    app.rest().send(app.rest().request(reqwest::Method::POST, "/enable-reachability")).await.ok();
+    let mut ears = ears(&app, "alice").await;
+    app.other_side("user-online", &json!({ "identity": "bob", "online": true })).await;
+    let told = ears.hears("user_status_update").await;
+    assert_eq!(
+        (&told["userId"], &told["isOnline"], &told["status"]),
+        (&json!("bob"), &json!(true), &json!("Active"))
+    );
+    let before = app.asked().len();
+    let seen = alice.get("/users/bob").await.ok();
+    assert_eq!((&seen["isOnline"], &seen["status"]), (&json!(true), &json!("Active")));
+    let page = alice.get("/users/suggestions").await.ok();
+    assert_eq!(
+        (&page["suggestions"][0]["id"], &page["suggestions"][0]["isOnline"]),
+        (&json!("bob"), &json!(true))
+    );
+    assert_eq!(alice.get("/users/contacts").await.ok()["contacts"].as_array().unwrap().len(), 2);
+    assert_eq!(app.asked_since(before), [""; 0]);
+
+    // Coming and going here as well makes no difference.
+    let mut room = app.room(&pair, &["alice"]).await.remove(0);
+    let mut bob = app.socket_as("bob").await;
+    bob.enter(&pair, "bob").await;
+    bob.close().await;
+    while room.hears_something().await.0 != "user_left" {}
+    half_a_minute_passes().await;
+    going_is_written_down(&app, "bob").await;
+    ears.hears_nothing_else().await;
+    assert_eq!(alice.get("/users/bob").await.ok()["isOnline"], true);
+    app.other_side("user-online", &json!({ "identity": "bob", "online": false })).await;
+    assert_eq!(ears.hears("user_status_update").await["status"], "Offline");
+    assert_eq!(alice.get("/users/bob").await.ok()["isOnline"], false);
+    room.close().await;
+    app.finish([ears]).await;
+}
+
+#[tokio::test]
+async fn whoever_comes_back_while_their_going_is_written_down_is_not_gone() {
+    let app = TestApp::on(TestDatabase::sqlite()).await;
+    meet(&app, &["alice", "bob"]).await;
+    let pair = Messaging::of(&app, "alice").open("bob").await;
+    let mut alice = ears(&app, "alice").await;
+    let mut room = app.room(&pair, &["alice"]).await.remove(0);
+    let mut bob = app.socket_as("bob").await;
+    bob.enter(&pair, "bob").await;
+    assert_eq!(alice.hears("user_status_update").await["status"], "Active");
+    let mut database = app.database.connection().await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut database).await.unwrap();
+    bob.close().await;
+    while room.hears_something().await.0 != "user_left" {}
+    half_a_minute_passes().await;
+    assert_eq!(room.hears("user_status_changed").await["status"]["online"], false);
+    let mut bob = app.socket_as("bob").await;
+    assert_eq!(alice.hears("user_status_update").await["status"], "Active");
+    sqlx::query("ROLLBACK").execute(&mut database).await.unwrap();
+    going_is_written_down(&app, "bob").await;
+    bob.emit("set_status", &json!({ "status": "busy" })).await;
+    assert_eq!(alice.hears("user_status_update").await["status"], "Busy", "and not Offline before it");
+    room.close().await;
+    app.finish([alice, bob]).await;
+}
+
+#[tokio::test]
 async fn going_is_told_after_a_while_and_remembered() {
     let mut app = TestApp::start().await;
     meet(&app, &["alice", "bob"]).await;
@@ -138,9 +207,7 @@ async fn going_is_told_after_a_while_and_remembered() {
     assert_eq!(heard, ["user_joined", "user_status_changed", "user_status_update"]);
     bob.close().await;
     alice.hears("user_left").await;
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(31)).await;
-    tokio::time::resume();
+    half_a_minute_passes().await;
     alice.hears("user_status_changed").await;
     let told = alice.hears("user_status_update").await;
     assert_eq!((&told["isOnline"], &told["status"]), (&json!(false), &json!("Offline")));
