@@ -1,14 +1,20 @@
 //! What ties two people: contacts they share, the conversation of the two, a block. Who hears how somebody is, and whom
 //! somebody has to talk to.
 //!
-//! All of it is known without asking Twilio: contacts and blocks are ours alone, a pair's conversation is remembered since
-//! it was made through us (`direct.rs`).
+//! Nearly all of it is known without asking Twilio: contacts and blocks are ours alone, a pair's conversation is remembered
+//! since it was made through us (`direct.rs`).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use futures::StreamExt;
+
 use super::{Blocking, ConversationSid, Core, Error, Message, Peer};
 use crate::auth::{Caller, Identity};
+
+/// Conversations of a person's that are looked through for somebody, and how many at once.
+const LOOKED_THROUGH: usize = 20;
+const READ_AT_ONCE: usize = 8;
 
 /// A person as the caller stands to them.
 #[derive(Debug, Clone)]
@@ -81,6 +87,42 @@ impl Core {
             blocking,
             can_message: me != who && !blocking.any(),
         })
+    }
+
+    /// Whether the two have to do with each other: one is the other's contact, or both are in a conversation.
+    ///
+    /// Costs no Twilio call where that is known here, else those of `me`'s list and of at most [`LOOKED_THROUGH`] of its
+    /// rosters that are not in memory; whoever it is that is asked for, nothing is asked about them.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub(super) async fn know_each_other(&self, me: &Identity, who: &Identity) -> Result<bool, Error> {
+        let theirs = self.participants.conversations_of(who).await;
+        let shared = |sid: &ConversationSid| theirs.contains(sid);
+        if me == who
+            || self.participants.conversations_of(me).await.iter().any(shared)
+            || self.conversation_with(me, who).await?.is_some()
+            || self.customers_of(me).await?.contains(who)
+            || self.customers_of(who).await?.contains(me)
+        {
+            return Ok(true);
+        }
+        let mut unread = Vec::new();
+        for sid in self.sids_of(me, |_| true).await? {
+            if self.participants.find(sid).await.is_none() {
+                unread.push(self.roster(sid));
+            }
+        }
+        unread.truncate(LOOKED_THROUGH);
+        let mut rosters = futures::stream::iter(unread).buffer_unordered(READ_AT_ONCE);
+        while let Some(roster) = rosters.next().await {
+            match roster {
+                Ok(roster) if roster.find(who.as_str()).is_some() => return Ok(true),
+                Ok(_) | Err(Error::ConversationNotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
     /// Those of somebody's contacts who are people here.

@@ -24,6 +24,9 @@ use crate::twilio::{self, ConversationChanges, NewConversation};
 const CONVERSATIONS_AT_MOST: u64 = 100_000;
 /// How long one serves without having been read anew: bounds what a lost webhook can hide.
 const CONVERSATION_FOR: Duration = Duration::from_secs(600);
+/// How long "there is no such conversation" holds before Twilio is asked again, and of how many ids it is remembered.
+const UNKNOWN_FOR: Duration = Duration::from_secs(5);
+const UNKNOWN_AT_MOST: u64 = 10_000;
 /// Participants added at once: well below Twilio's 30 actions a second on one conversation.
 const ADDED_AT_ONCE: usize = 4;
 /// Bytes of a conversation's attributes. Source: <https://www.twilio.com/docs/conversations/conversations-limits>
@@ -62,6 +65,8 @@ pub(super) const OURS: &str = "switchboard";
 /// The conversations in memory.
 pub(super) struct Conversations {
     cache: Cache<ConversationSid, Arc<Conversation>>,
+    /// Ids that Twilio did not know a moment ago.
+    unknown: moka::sync::Cache<ConversationSid, ()>,
 }
 
 impl Conversations {
@@ -71,7 +76,29 @@ impl Conversations {
                 .max_capacity(CONVERSATIONS_AT_MOST)
                 .time_to_live(CONVERSATION_FOR)
                 .build(),
+            unknown: moka::sync::Cache::builder()
+                .max_capacity(UNKNOWN_AT_MOST)
+                .time_to_live(UNKNOWN_FOR)
+                .build(),
         }
+    }
+
+    /// Refuses an id that Twilio did not know a moment ago.
+    pub(super) fn ensure_not_unknown(&self, sid: ConversationSid) -> Result<(), Error> {
+        if self.unknown.contains_key(&sid) { Err(Error::ConversationNotFound) } else { Ok(()) }
+    }
+
+    /// Passes on what was `found` of a conversation, and remembers if there is none.
+    pub(super) fn note_found<T>(&self, sid: ConversationSid, found: Result<T, Error>) -> Result<T, Error> {
+        if matches!(found, Err(Error::ConversationNotFound)) {
+            self.unknown.insert(sid, ());
+        }
+        found
+    }
+
+    /// There is one with this id.
+    pub(super) fn is_there(&self, sid: ConversationSid) {
+        self.unknown.invalidate(&sid);
     }
 
     /// Has it read anew by whoever asks next.
@@ -84,6 +111,7 @@ impl Conversations {
     }
 
     pub(super) async fn keep(&self, conversation: Arc<Conversation>) {
+        self.is_there(conversation.sid);
         self.cache.insert(conversation.sid, conversation).await;
     }
 }
@@ -98,7 +126,9 @@ impl Core {
             let fetched = self.twilio.fetch_conversation(sid).await;
             fetched.map(Arc::new).map_err(or_not_found(Error::ConversationNotFound))
         };
-        self.conversations.cache.try_get_with(sid, fetch).await.map_err(|error| (*error).clone())
+        self.conversations.ensure_not_unknown(sid)?;
+        let found = self.conversations.cache.try_get_with(sid, fetch).await;
+        self.conversations.note_found(sid, found.map_err(|error| (*error).clone()))
     }
 
     /// Makes a group. All or nothing: when somebody cannot be added, the conversation is deleted again.
@@ -281,6 +311,7 @@ impl Core {
         let now = Arc::new(now);
         let mut changed = None;
         let entry = self.conversations.cache.entry(now.sid);
+        self.conversations.is_there(now.sid);
         // Compared, kept and told in one step: our own change and Twilio's report of it often come together, and only one
         // of them is news.
         let kept = entry.and_compute_with(|before| {

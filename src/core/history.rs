@@ -285,7 +285,7 @@ impl Core {
         span: Span,
     ) -> Result<Vec<Arc<Message>>, Error> {
         let window = self.history.window(conversation);
-        window
+        let read = window
             .read
             .get_or_try_init(|| async {
                 let page = self
@@ -297,10 +297,14 @@ impl Core {
                 self.index_page(conversation, &window);
                 Ok::<_, Error>(())
             })
-            .await?;
+            .await;
+        self.conversations.note_found(conversation, read)?;
         let (mut found, mut next) = window.gather(span);
         let below = span.before.unwrap_or(i64::MAX);
-        let mut pages = 0;
+        let mut walk = Walk::begin();
+        if next.as_ref().is_some_and(|(from, _)| below < from.saturating_sub(below)) {
+            return self.read_from_the_beginning(conversation, span.limit, below, walk).await;
+        }
         while let Some((from, page)) = next.take() {
             if pages == PAGES_AT_ONCE {
                 return Err(Error::invalid(
@@ -319,6 +323,7 @@ impl Core {
             found.extend(fits.take(room).cloned().map(Arc::new));
             let older = self.history.merge(&window, Some(from), &page.items, page.next);
             if found.len() < span.limit {
+        self.conversations.ensure_not_unknown(conversation)?;
                 next = older;
             }
         }

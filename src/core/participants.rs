@@ -264,7 +264,9 @@ impl Core {
             let all = self.twilio.list_participants(conversation).await?;
             Ok::<_, Error>(Arc::new(Roster::new(all.into_iter().map(Arc::new), as_of)))
         };
-        self.participants.cache.try_get_with(conversation, read).await.map_err(|error| (*error).clone())
+        self.conversations.ensure_not_unknown(conversation)?;
+        let found = self.participants.cache.try_get_with(conversation, read).await;
+        self.conversations.note_found(conversation, found.map_err(|error| (*error).clone()))
     }
 
     /// Refuses a caller who is not in the conversation. An anonymous caller (only where claimed identities are believed)
@@ -474,6 +476,7 @@ impl Core {
         if !self.door.has_seen(&Seen::ParticipantRemoved(participant.sid))
             && self.door.first(Seen::ParticipantAdded(participant.sid))
         {
+            self.conversations.is_there(participant.conversation_sid);
             // Something newer may have been reported before the joining itself; then that stays.
             let _ = self.participants.take_in(&participant).await;
             self.list_participant_added(&participant).await;

@@ -94,13 +94,20 @@ impl Core {
         Ok(AccessToken { token, identity, expires_in: TOKEN_FOR })
     }
 
-    /// Whether `identity` can be reached; nobody can be who is unknown.
+    /// Whether `identity` can be reached; nobody can be who is unknown, or, where callers must prove who they are, whom the
+    /// caller has nothing to do with.
     ///
-    /// Costs no Twilio call for somebody connected here, else one.
+    /// Costs no Twilio call for somebody connected here, else one; and what [`Core::know_each_other`] does.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn reachability(&self, identity: &Identity) -> Result<Reachability, Error> {
+    pub async fn reachability(&self, caller: &Caller, identity: &Identity) -> Result<Reachability, Error> {
+        if self.proof_needed
+            && let Some(me) = caller.identity().filter(|_| !caller.is_admin())
+            && !self.know_each_other(me, identity).await?
+        {
+            return Ok(Reachability::default());
+        }
         if self.presence.is_online(identity.as_str()) {
             return Ok(Reachability { online: true, notifiable: true });
         }
@@ -131,13 +138,6 @@ impl Core {
         Ok(())
     }
 
-    /// Takes in what Twilio reports of a person, and tells how they are where they share a conversation.
-    pub(super) async fn user_changed(&self, user: &User) {
-        let Ok(identity) = Identity::try_from(user.identity.as_str()) else { return };
-        let reachability = reachability_of(user);
-        self.people.reachability.insert(identity.clone(), reachability).await;
-        self.user_told(&identity, user).await;
-        let online = reachability.online || self.presence.is_online(identity.as_str());
     /// Whether somebody is connected here, was a moment ago, or is on Twilio's own SDK as far as is known.
     pub(super) fn is_online(&self, identity: &str) -> bool {
         let at_twilio =
@@ -152,13 +152,20 @@ impl Core {
         }
     }
 
+    /// Takes in what Twilio reports of a person, and tells how they are where they share a conversation.
+    pub(super) async fn user_changed(&self, user: &User) {
+        let Ok(identity) = Identity::try_from(user.identity.as_str()) else { return };
+        let reachability = reachability_of(user);
+        self.people.reachability.insert(identity.clone(), reachability).await;
+        self.user_told(&identity, user).await;
+        self.note_at_twilio(&identity, user);
+        let online = reachability.online || self.presence.is_online(identity.as_str());
         let state = if online { "online" } else { "offline" };
         let status = Status {
             identity,
             user_id: None,
             state: state.into(),
             online,
-        self.note_at_twilio(&identity, user);
             last_seen: Some(user.date_updated),
         };
         self.tell_status_where_shared(status).await;

@@ -399,11 +399,11 @@ struct ReachabilityOut {
 #[utoipa::path(get, path = "/users/{identity}/reachability")]
 async fn reachability(
     State(core): State<Core>,
-    Auth(_caller): Auth,
+    Auth(caller): Auth,
     Path(id): Path<String>,
 ) -> Result<ReachabilityOut> {
     let identity = identity("identity", &id)?;
-    let found = core.reachability(&identity).await?;
+    let found = core.reachability(&caller, &identity).await?;
     let not_reachable = !found.online && !found.notifiable;
     let out = ReachabilityOut { identity, online: found.online, not_reachable };
     Ok(Reply::ok("User reachability retrieved successfully", out))

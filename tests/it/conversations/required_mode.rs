@@ -187,6 +187,57 @@ async fn the_room_of_others_is_closed_for_every_event() {
 }
 
 #[tokio::test]
+async fn whoever_has_nothing_to_do_with_somebody_learns_nothing_of_them() {
+    let (app, conversation, _) = scene().await;
+    let reach = |who: &'static str, whom: &'static str| {
+        let rest = app.rest_as(who);
+        async move { rest.get(&format!("/users/{whom}/reachability")).await }
+    };
+    let unknown = |whom: &str| json!({ "identity": whom, "online": false, "not_reachable": true });
+    let alice = app.socket_as("alice").await;
+    reach("mallory", "bob").await.ok();
+    let before = app.asked().len();
+    for whom in ["alice", "bob", "carol", "nobody"] {
+        let answer = reach("mallory", whom).await;
+        assert_eq!(answer.ok(), unknown(whom));
+    }
+    assert_eq!(app.asked_since(before), [""; 0], "nothing is asked about them");
+    for who in ["bob", "alice"] {
+        assert_eq!(reach(who, "alice").await.ok()["online"], true, "{who}");
+    }
+    let admin = token_of(&json!({ "sub": "root", "role": "admin" }), Duration::from_secs(60));
+    let asked = app.rest().with_token(&admin).get("/users/alice/reachability").await.ok();
+    assert_eq!(asked["online"], true);
+
+    // Also where nothing is in memory yet.
+    app.elsewhere(
+        reqwest::Method::POST,
+        &format!("/Conversations/{conversation}/Participants"),
+        &[("Identity", "carol")],
+    )
+    .await;
+    let cold = app.neighbour().await;
+    let dave = cold.socket_as("alice").await;
+    assert_eq!(cold.rest_as("carol").get("/users/alice/reachability").await.ok()["online"], true);
+    cold.finish([dave]).await;
+    app.finish([alice]).await;
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_not_there_is_asked_for_once_in_a_while() {
+    let (app, ..) = scene().await;
+    let path = format!("/CH{}/messages", "0".repeat(31) + "1");
+    let rest = app.rest_as("alice");
+    rest.get(&path).await.refused(404);
+    let before = app.asked().len();
+    for _ in 0..3 {
+        rest.get(&path).await.refused(404);
+    }
+    assert_eq!(app.asked_since(before), [""; 0]);
+    app.finish([]).await;
+}
+
+#[tokio::test]
 async fn a_socket_without_a_token_can_only_present_one() {
     let (app, conversation, _) = scene().await;
     let before = app.asked().len();
