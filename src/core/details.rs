@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::history::Span;
+use super::history::{Span, of_page};
 use super::{
     Conversation, ConversationKind, ConversationSettings, ConversationSid, Core, Error, Message, Page,
     PageOf, Peer,
@@ -141,7 +141,7 @@ impl Core {
         let begins = begins.filter(|index| *index >= last.known_from).unwrap_or(newest - skipped);
         let limit = part.limit.min(total - part.offset());
         let before = Some(begins.saturating_add(1));
-        let items = self.messages(caller, sid, Span { limit, before }).await?;
+        let items = self.messages(caller, sid, Span { limit, before }).await.map_err(of_page)?;
         Ok(Page { items, total })
     }
 }

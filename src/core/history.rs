@@ -2,9 +2,10 @@
 //!
 //! A conversation's window is read from Twilio once (one call per 100 messages) and then kept true by every message that is
 //! sent, reported, edited or deleted, so a warm history page costs no call. Twilio's lists cannot be entered in the middle;
-//! the places where older pages begin are remembered, so that paging back costs one call a page.
+//! the places where older pages begin are remembered, so that paging back costs one call a page. What is nearer to the
+//! beginning is read from there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::deliveries::Deliveries;
 use super::drafts::is_part;
@@ -29,8 +31,9 @@ const WINDOWS_AT_MOST: u64 = 2_000;
 /// How long a window serves without having been read anew: bounds what a lost webhook, or a change over REST that asked for
 /// none, can hide.
 const WINDOW_FOR: Duration = Duration::from_secs(60);
-/// Pages one request may walk back.
-const PAGES_AT_ONCE: usize = 10;
+/// Pages one request may walk, and how long: together they stay below the ten seconds that a person waits.
+const PAGES_AT_ONCE: usize = 100;
+const WALK_FOR: Duration = Duration::from_secs(7);
 /// Edited and deleted messages remembered, so that a late report of an older state is not believed.
 const CHANGES_AT_MOST: u64 = 50_000;
 const CHANGES_FOR: Duration = Duration::from_secs(900);
@@ -78,6 +81,38 @@ type Place = (i64, Arc<NextPage>);
 enum Older {
     Page(Arc<NextPage>),
     None,
+}
+
+/// How far one request has walked through Twilio's pages.
+struct Walk {
+    began: Instant,
+    pages: usize,
+}
+
+impl Walk {
+    fn begin() -> Self {
+        Self { began: Instant::now(), pages: 0 }
+    }
+
+    /// One page more, unless it went far enough.
+    fn step(&mut self) -> Result<(), Error> {
+        if self.pages == PAGES_AT_ONCE || self.began.elapsed() > WALK_FOR {
+            return Err(Error::invalid(
+                "before",
+                "is too far back to jump to: page back from the newest messages",
+            ));
+        }
+        self.pages += 1;
+        Ok(())
+    }
+}
+
+/// `error` of a place in a history, for whoever named it by its page.
+pub(super) fn of_page(error: Error) -> Error {
+    match error {
+        Error::Invalid { field: "before", problem } => Error::Invalid { field: "page", problem },
+        other => other,
+    }
 }
 
 impl History {
@@ -264,11 +299,11 @@ impl Window {
 impl Core {
     /// The messages of `span`, oldest first, as `caller` may read them.
     ///
-    /// Costs no Twilio call when they are in memory, else one per 100 messages walked.
+    /// Costs no Twilio call when they are in memory, else one per 100 messages walked, from whichever end is nearer.
     ///
     /// # Errors
     /// [`Error::ConversationNotFound`], [`Error::NotAMember`], [`Error::Unavailable`]; [`Error::Invalid`] when `before`
-    /// is so far back that it must be reached by paging.
+    /// is so far from both ends that it must be reached by paging.
     pub async fn messages(
         &self,
         caller: &Caller,
@@ -284,6 +319,7 @@ impl Core {
         conversation: ConversationSid,
         span: Span,
     ) -> Result<Vec<Arc<Message>>, Error> {
+        self.conversations.ensure_not_unknown(conversation)?;
         let window = self.history.window(conversation);
         let read = window
             .read
@@ -306,13 +342,7 @@ impl Core {
             return self.read_from_the_beginning(conversation, span.limit, below, walk).await;
         }
         while let Some((from, page)) = next.take() {
-            if pages == PAGES_AT_ONCE {
-                return Err(Error::invalid(
-                    "before",
-                    "is too far back to jump to: page back from the newest messages",
-                ));
-            }
-            pages += 1;
+            walk.step()?;
             let page = self
                 .twilio
                 .next_messages(conversation, &page)
@@ -323,15 +353,46 @@ impl Core {
             found.extend(fits.take(room).cloned().map(Arc::new));
             let older = self.history.merge(&window, Some(from), &page.items, page.next);
             if found.len() < span.limit {
-        self.conversations.ensure_not_unknown(conversation)?;
                 next = older;
             }
         }
-        if pages > 0 {
+        if walk.pages > 0 {
             self.index_page(conversation, &window);
         }
         found.reverse();
         Ok(found)
+    }
+
+    /// The last `limit` messages below an index, oldest first, read from the oldest on.
+    async fn read_from_the_beginning(
+        &self,
+        conversation: ConversationSid,
+        limit: usize,
+        below: i64,
+        mut walk: Walk,
+    ) -> Result<Vec<Arc<Message>>, Error> {
+        let mut found = VecDeque::with_capacity(limit);
+        let mut next = None;
+        loop {
+            walk.step()?;
+            let page = match next {
+                None => self.twilio.list_messages(conversation, Order::OldestFirst, PAGE).await,
+                Some(next) => self.twilio.next_messages(conversation, &next).await,
+            };
+            let page = page.map_err(or_not_found(Error::ConversationNotFound))?;
+            let there = page.items.last().is_none_or(|message| message.index + 1 >= below);
+            let fits = |message: &Message| message.index < below && !is_part(message);
+            for message in page.items.into_iter().filter(fits) {
+                if found.len() == limit {
+                    found.pop_front();
+                }
+                found.push_back(Arc::new(message));
+            }
+            next = page.next.filter(|_| !there);
+            if next.is_none() {
+                return Ok(found.into());
+            }
+        }
     }
 
     /// Every message above `index` that can be had in one page, oldest first, and whether those are all there are.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{MessageType, Side, SupportConversation, SupportStatus};
 use crate::auth::{AuthError, Caller, Identity};
 use crate::core::error::or_not_found;
-use crate::core::history::Span;
+use crate::core::history::{Span, of_page};
 use crate::core::{ConversationSid, Core, Draft, Error, Message, MessageSid};
 use crate::twilio::Order;
 
@@ -217,7 +217,7 @@ impl Core {
                 self.store.nth_newest_index(&sid.to_string(), skipped - 1).await?
             };
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-            self.history_of(sid, Span { limit, before }).await?
+            self.history_of(sid, Span { limit, before }).await.map_err(of_page)?
         };
         let owner_read = self.owner_read(&conversation).await?;
         Ok(SupportMessages { conversation, messages, owner_read, total: u64::try_from(total).unwrap_or(0) })

@@ -141,7 +141,6 @@ pub(super) fn renamed(error: Error) -> Error {
     let Error::Invalid { field, problem } = error else { return error };
     let field = match field {
         "media" => "attachments",
-        "before" => "page",
         "body" => "text",
         field => field,
     };

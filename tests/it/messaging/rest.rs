@@ -131,6 +131,32 @@ async fn messages_come_in_pages_the_newest_first_and_each_in_order() {
 }
 
 #[tokio::test]
+async fn the_oldest_page_of_many_is_read_from_the_beginning() {
+    let app = TestApp::without_webhooks().await;
+    meet(&app, &["alice", "bob"]).await;
+    let alice = Messaging::of(&app, "alice");
+    let id = alice.open("bob").await;
+    let path = format!("/Conversations/{id}/Messages");
+    for number in 0..1_500 {
+        let form = [("Author", "bob"), ("Body", &*format!("no. {number}"))];
+        app.elsewhere(reqwest::Method::POST, &path, &form).await;
+    }
+    let cold = app.neighbour().await;
+    let alice = Messaging::of(&cold, "alice");
+    for (page, oldest) in [(29, 50), (30, 0)] {
+        let answer = alice.get(&format!("/messages/{id}/messages?limit=50&page={page}")).await;
+        assert!(answer.twilio_calls() <= 4, "{} calls", answer.twilio_calls());
+        let data = answer.ok();
+        assert_eq!(data["pagination"]["totalPages"], 30);
+        let messages = data["messages"].as_array().unwrap();
+        let indexes: Vec<_> = messages.iter().map(|message| message["index"].as_i64().unwrap()).collect();
+        assert_eq!(indexes, (oldest..oldest + 50).collect::<Vec<_>>());
+    }
+    cold.finish([]).await;
+    app.finish([]).await;
+}
+
+#[tokio::test]
 async fn a_message_is_heard_in_the_other_dialect_and_a_repeat_is_not_another() {
     let app = TestApp::start().await;
     meet(&app, &["alice", "bob"]).await;
