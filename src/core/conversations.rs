@@ -136,10 +136,11 @@ impl Core {
     /// Costs one Twilio call, one per participant, and one per picture that is no link.
     ///
     /// # Errors
-    /// [`Error::Auth`] when `caller` may not, [`Error::Blocked`], [`Error::LimitReached`], [`Error::Unavailable`]; nothing
+    /// [`Error::Auth`] when `caller` may not, [`Error::Group`] for too many, [`Error::Blocked`], [`Error::LimitReached`], [`Error::Unavailable`]; nothing
     /// is left then.
     pub async fn create_group(&self, caller: &Caller, group: NewGroup) -> Result<CreatedGroup, Error> {
         ensure_own_conversation(caller, group.participants.iter().map(|p| &p.identity))?;
+        self.ensure_room_for(group.participants.len())?;
         self.ensure_none_blocked(caller, group.participants.iter().map(|p| &p.identity)).await?;
         let creator = caller.identity().cloned();
         let core = self.clone();
@@ -284,6 +285,7 @@ impl Core {
         edit: ConversationEdit,
     ) -> Result<Arc<Conversation>, Error> {
         self.ensure_member(caller, sid).await?;
+        self.ensure_may_rewrite(caller, None, sid).await?;
         let attributes = match edit.attributes {
             Some(mut attributes) => {
                 attributes.remove(OURS);
@@ -309,14 +311,13 @@ impl Core {
     /// Takes in how a conversation is now; tells of it if that is news.
     pub(super) async fn conversation_changed(&self, now: Conversation) -> Arc<Conversation> {
         let now = Arc::new(now);
+        self.conversations.is_there(now.sid);
         let mut changed = None;
         let entry = self.conversations.cache.entry(now.sid);
-        self.conversations.is_there(now.sid);
         // Compared, kept and told in one step: our own change and Twilio's report of it often come together, and only one
         // of them is news.
         let kept = entry.and_compute_with(|before| {
             changed = self.news_of(before.as_ref().map(moka::Entry::value), &now);
-        self.ensure_may_rewrite(caller, None, sid).await?;
             if let Some(changed) = changed
                 && changed.any()
             {

@@ -59,7 +59,15 @@ async fn a_group_has_a_least_and_a_most() {
     }
     let refused = first.post("/groups", &json!({ "memberIds": people })).await;
     assert_eq!(refused.refused("MAX_MEMBERS_REACHED")["maxMembers"], 100);
+    let crowd: Vec<_> = (0..1_001).map(|n| format!("stranger-{n}")).collect();
+    first.post("/groups", &json!({ "memberIds": crowd })).await.refused("MAX_MEMBERS_REACHED");
+    // Nor a conversation that another dialect makes.
+    for path in ["/create", "/newconversation"] {
+        app.rest_as("person-0").post(path, &json!({ "participants": people })).await.refused(400);
+    }
     assert_eq!(app.asked_since(before), [""; 0]);
+    let repeated = json!({ "memberIds": vec!["person-1"; 1_001] });
+    assert_eq!(first.post("/groups", &repeated).await.made()["memberCount"], 2, "each is in it once");
     let full = first.post("/groups", &json!({ "memberIds": people[..100] })).await.made();
     assert_eq!(full["memberCount"], 100);
     let members = format!("/groups/{}/members", full["id"].as_str().unwrap());

@@ -35,8 +35,7 @@ fn wrong_ids() -> Vec<Value> {
 }
 
 fn wrong_lists() -> Vec<Value> {
-    let mut wrong =
-        vec![json!(null), json!(7), json!({}), json!("bob"), (0..1001).map(|n| n.to_string()).collect()];
+    let mut wrong = vec![json!(null), json!(7), json!({}), json!("bob")];
     wrong.extend(wrong_ids().into_iter().map(|id| json!(["bob", id])));
     wrong
 }

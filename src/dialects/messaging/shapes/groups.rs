@@ -1,5 +1,7 @@
 //! Groups and who is in them.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -10,8 +12,6 @@ use crate::core::{ConversationSid, Error, Group, GroupDraft, GroupMember, check_
 
 /// Characters of a group's name.
 const NAME_CHARACTERS: usize = 256;
-/// People named in one request: what Twilio allows in one conversation.
-const PEOPLE_AT_MOST: usize = 1_000;
 
 /// `POST /groups`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -19,7 +19,7 @@ const PEOPLE_AT_MOST: usize = 1_000;
 pub(in crate::dialects::messaging) struct CreateGroup {
     #[schema(max_length = 256)]
     name: Option<String>,
-    #[schema(value_type = Vec<Identity>, max_items = 1000)]
+    #[schema(value_type = Vec<Identity>)]
     member_ids: Option<Vec<Value>>,
     avatar: Option<String>,
 }
@@ -45,7 +45,7 @@ impl TryFrom<CreateGroup> for GroupDraft {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::dialects::messaging) struct GroupMembers {
-    #[schema(value_type = Vec<Identity>, min_items = 1, max_items = 1000)]
+    #[schema(value_type = Vec<Identity>, min_items = 1)]
     member_ids: Option<Vec<Value>>,
 }
 
@@ -60,14 +60,18 @@ impl GroupMembers {
     }
 }
 
+/// Everybody once. How many a group may have is not decided here.
 fn people(ids: &[Value]) -> Result<Vec<Identity>, Error> {
-    if ids.len() > PEOPLE_AT_MOST {
-        return Err(Error::invalid("memberIds", "must be at most 1000"));
+    let mut seen = HashSet::new();
+    let mut people = Vec::new();
+    for id in ids {
+        let text = id.as_str().ok_or_else(|| Error::invalid("memberIds", "must be a list of ids"))?;
+        let identity = identity("memberIds", text)?;
+        if seen.insert(identity.clone()) {
+            people.push(identity);
+        }
     }
-    let text = |id: &Value| id.as_str().map(|text| identity("memberIds", text));
-    ids.iter()
-        .map(|id| text(id).unwrap_or_else(|| Err(Error::invalid("memberIds", "must be a list of ids"))))
-        .collect()
+    Ok(people)
 }
 
 /// A group.
