@@ -203,10 +203,6 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     Ok(value)
 }
 
-fn without_position(text: &str) -> String {
-    text.split(" at line ").next().unwrap_or(text).to_owned()
-}
-
 fn of_bytes(rejection: &BytesRejection) -> Error {
     if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
         Error::TooLarge
@@ -215,9 +211,47 @@ fn of_bytes(rejection: &BytesRejection) -> Error {
     }
 }
 
+/// Names in query strings, of all dialects.
+const IN_QUERIES: [&str; 12] = [
+    "page",
+    "limit",
+    "before",
+    "cursor",
+    "userId",
+    "type",
+    "q",
+    "sort",
+    "order",
+    "status",
+    "redirect",
+    "conversationId",
+];
+
 impl From<QueryRejection> for Error {
     fn from(rejection: QueryRejection) -> Self {
-        Self::Unreadable(without_position(&rejection.body_text()))
+        of_query(&rejection.body_text())
+    }
+}
+
+/// What axum says of a query string (`…query string: page: invalid digit found in string`, `…: duplicate field `page``), in
+/// our own words.
+fn of_query(text: &str) -> Error {
+    let told = text.split_once("query string: ").map_or("", |(_, told)| told);
+    let (name, problem) = match told.strip_prefix("duplicate field `") {
+        Some(name) => (name.trim_end_matches('`'), "must be given once"),
+        None => match told.split_once(": ") {
+            Some((name, cause)) if cause.contains("integer") || cause.contains("digit") => {
+                (name, "must be a whole number")
+            }
+            Some((name, cause)) if cause.contains("number too") => (name, "is too far from what it can be"),
+            Some((name, cause)) if cause.contains("`true`") => (name, "must be true or false"),
+            Some((name, _)) => (name, "is not what it must be"),
+            None => ("", ""),
+        },
+    };
+    match IN_QUERIES.into_iter().find(|known| *known == name) {
+        Some(field) => Error::invalid(field, problem),
+        None => Error::Unreadable("the query string cannot be read".to_owned()),
     }
 }
 
@@ -232,6 +266,29 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn queries_are_refused_in_our_own_words() {
+        #[derive(Debug, serde::Deserialize)]
+        #[expect(dead_code, reason = "only read")]
+        struct Asked {
+            page: Option<usize>,
+            redirect: Option<bool>,
+        }
+        let refused = |query: &str| {
+            let uri = format!("http://host/?{query}").parse().unwrap();
+            Error::from(axum::extract::Query::<Asked>::try_from_uri(&uri).unwrap_err()).to_string()
+        };
+        assert_eq!(refused("page=x"), "page must be a whole number");
+        assert_eq!(refused("page="), "page must be a whole number");
+        assert_eq!(refused("page=99999999999999999999999"), "page is too far from what it can be");
+        assert_eq!(refused("page=1&page=2"), "page must be given once");
+        assert_eq!(refused("redirect=maybe"), "redirect must be true or false");
+        assert!(matches!(
+            of_query("Failed to deserialize query string: oh: no"),
+            Error::Unreadable(text) if text == "the query string cannot be read"
+        ));
+    }
 
     #[test]
     fn nobody_is_asked_back_too_early() {

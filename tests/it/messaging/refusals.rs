@@ -273,6 +273,10 @@ async fn a_query_that_makes_no_sense_is_refused() {
     for id in [text(257), "%00".to_owned(), "%20".to_owned()] {
         assert_eq!(alice.get(&format!("/users/{id}")).await.refused("VALIDATION_ERROR")["field"], "userId");
         alice.post(&format!("/users/{id}/block"), &json!({})).await.refused("VALIDATION_ERROR");
+    for path in ["/users/suggestions", "/users/contacts", "/users/blocked"] {
+        let twice = alice.get(&format!("{path}?page=1&page=2")).await;
+        assert_eq!(twice.refused("VALIDATION_ERROR")["field"], "page");
+    }
     }
     assert_eq!(app.asked_since(before), [""; 0]);
     app.finish([]).await;
