@@ -21,6 +21,8 @@ use crate::auth::{Caller, Identity};
 /// Conversations of which it is kept in memory whose they are.
 const KEPT_AT_MOST: u64 = 100_000;
 const KEPT_FOR: Duration = Duration::from_secs(3600);
+/// Conversations of a list of which it is found out at once whose they are.
+const FOUND_AT_ONCE: usize = 8;
 
 /// Whose conversation each is, for those who cannot wait for an answer: whose it is never changes.
 pub(super) struct Pairs {
@@ -164,11 +166,9 @@ impl Core {
         caller: &Caller,
         sender: &Identity,
         receiver: &Identity,
+        draft: &Draft,
     ) -> Result<ConversationSid, Error> {
         let sender = caller.acting_as(Some(sender))?;
-        draft: &Draft,
-        if sender == *receiver {
-            return Err(Error::OnlyYourself);
         self.ensure_sendable(caller, &sender, draft).await?;
         self.direct_between(&sender, receiver).await
     }
@@ -187,6 +187,8 @@ impl Core {
 
     async fn direct_between(&self, sender: &Identity, receiver: &Identity) -> Result<ConversationSid, Error> {
         let sender = sender.clone();
+        if sender == *receiver {
+            return Err(Error::OnlyYourself);
         }
         self.ensure_not_blocked(&sender, receiver).await?;
         if self.strict_users {
@@ -249,10 +251,17 @@ impl Core {
         let mut products = self.products_of(&sids).await?;
         let mut all = self.conversations_of(&own, is_direct).await?;
         all.sort_unstable_by_key(|(place, _)| Reverse(*place));
+        let finding: Vec<_> = all
+            .iter()
+            .map(|(_, listed)| {
+                let guess = listed.last_message.as_ref().map(|message| message.author.as_str());
+                self.find_other(&listed.conversation, &own, guess)
+            })
+            .collect();
+        let found: Vec<_> = futures::stream::iter(finding).buffered(FOUND_AT_ONCE).try_collect().await?;
         let mut directs = Vec::with_capacity(all.len());
-        for (_, listed) in all {
-            let guess = listed.last_message.as_ref().map(|message| message.author.as_str());
-            let Some(other) = self.find_other(&listed.conversation, &own, guess).await? else { continue };
+        for ((_, listed), other) in all.into_iter().zip(found) {
+            let Some(other) = other else { continue };
             let product_id = products.remove(&listed.conversation.sid);
             directs.push(ListedDirect { listed, other, profile: None, product_id });
         }
