@@ -16,7 +16,7 @@ impl Core {
     /// Moves the horizon of `reader` up to `index`, or to the newest message, and tells where it is now; `None`: there
     /// is nothing to read.
     ///
-    /// Costs one Twilio call when it moves, none when it already is there.
+    /// Costs one Twilio call when it moves, none when it already is there; one more for the roster when it is too old.
     ///
     /// # Errors
     /// [`Error::NotAMember`] also for an anonymous reader who is not in the conversation;
@@ -32,6 +32,7 @@ impl Core {
         if index.is_some_and(|index| index < 0) {
             return Err(Error::invalid("index", "must not be negative"));
         }
+        self.ensure_member(caller, conversation).await?;
         let participant = self.participant_of(conversation, &reader).await?;
         let newest = self.history_of(conversation, Span { limit: 1, before: None }).await?;
         let Some(newest) = newest.last().map(|message| message.index) else { return Ok(None) };
