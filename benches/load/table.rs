@@ -1,9 +1,14 @@
 //! The figures, collected while measuring and printed at the end: `figure | measured | goal`.
 
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
 /// Rows in the order measured.
 #[derive(Default)]
 pub(crate) struct Table {
     rows: Vec<[String; 3]>,
+    missed: Vec<String>,
 }
 
 impl Table {
@@ -17,6 +22,25 @@ impl Table {
         let row = [figure.into(), measured.into(), goal.into()];
         eprintln!("  {}: {}", row[0], row[1]);
         self.rows.push(row);
+    }
+
+    /// Median and 99th percentile of a figure of which the latter must be `at_most`: see [`Table::verdict`].
+    pub(crate) fn bounded(&mut self, figure: &str, [median, p99]: [Duration; 2], at_most: Duration) {
+        let in_ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
+        self.row(
+            format!("{figure}, median, p99"),
+            format!("{}, {}", in_ms(median), in_ms(p99)),
+            format!("p99 ≤ {} ms", at_most.as_millis()),
+        );
+        if p99 > at_most {
+            self.missed.push(format!("{figure}: p99 is {}", in_ms(p99)));
+        }
+    }
+
+    /// Fails if something that must stay below a bound did not.
+    pub(crate) fn verdict(&self) -> Result<()> {
+        ensure!(self.missed.is_empty(), "above the goal: {}", self.missed.join("; "));
+        Ok(())
     }
 
     pub(crate) fn print(&self) {

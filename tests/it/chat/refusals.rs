@@ -165,6 +165,8 @@ async fn paths_and_methods_that_are_not_there_are_refused_in_this_voice() {
         (Method::POST, "/conversations/"),
         (Method::DELETE, "/conversations/"),
         (Method::PUT, "/send"),
+        (Method::POST, "/unread-status/"),
+        (Method::GET, "/upload/"),
         (Method::GET, "/conversations//messages"),
     ] {
         let status = chat.answer(chat.request(method.clone(), path)).await.status;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::TestApp;
-use crate::support::app::{token, token_of};
+use crate::support::app::{JWT_SECRET, token, token_of};
 use crate::support::chat::ChatSocket;
 
 #[tokio::test]
@@ -17,7 +17,13 @@ async fn without_a_token_nothing_is_answered() {
     let mut forged = token("alice");
     forged.truncate(forged.len() - 4);
     let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSIsImV4cCI6OTk5OTk5OTk5OX0.";
-    for token in [None, Some(&*old), Some(&*forged), Some(unsigned), Some("nonsense")] {
+    let strong = jsonwebtoken::encode(
+        &jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS512),
+        &json!({ "sub": "alice", "exp": 9_999_999_999_i64 }),
+        &jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes()),
+    )
+    .unwrap();
+    for token in [None, Some(&*old), Some(&*forged), Some(unsigned), Some("nonsense"), Some(&*strong)] {
         let chat = app.chat_with(token);
         for path in ["/conversations/", "/unread-status/", &format!("/conversations/{sid}/messages/")] {
             chat.get(path).await.refused(401);

@@ -35,6 +35,7 @@ fn others() -> Vec<(&'static str, String, Value)> {
         route("GET", "/users/contacts", Value::Null),
         route("POST", "/users/bob/block", json!({})),
         route("DELETE", "/users/bob/block", Value::Null),
+        route("DELETE", "/users/bob/sessions", Value::Null),
         route("GET", "/users/blocked", Value::Null),
         route("GET", "/users/me", Value::Null),
         route("PUT", "/users/me", json!({ "nickname": "A" })),
