@@ -69,13 +69,15 @@ impl People {
         self.at_twilio.iter().map(|(identity, _)| Identity::clone(&identity)).collect()
     }
 
-    /// Takes in whether they are; true if that is news.
+    /// Takes in whether they are, if that is told; true if it is news.
     fn note_at_twilio(&self, identity: &Identity, user: &User) -> bool {
-        if user.is_online == Some(true) {
-            let entry = self.at_twilio.entry_by_ref(identity).and_upsert_with(|_| user.date_updated);
-            !entry.is_old_value_replaced()
-        } else {
-            self.at_twilio.remove(identity).is_some()
+        match user.is_online {
+            Some(true) => {
+                let entry = self.at_twilio.entry_by_ref(identity).and_upsert_with(|_| user.date_updated);
+                !entry.is_old_value_replaced()
+            }
+            Some(false) => self.at_twilio.remove(identity).is_some(),
+            None => false,
         }
     }
 }
