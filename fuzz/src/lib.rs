@@ -15,7 +15,9 @@ use futures::FutureExt;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use switchboard::auth::{Auth, AuthMode, AuthSettings, Identity, SignOuts, TwilioIssuer, token_from};
+use switchboard::auth::{
+    Auth, AuthMode, AuthSettings, Identity, MAX_APP_LIFETIME, SignOuts, TwilioIssuer, token_from,
+};
 use switchboard::clock::Clock;
 use switchboard::config::{Config, MockTwilio};
 use switchboard::core::{
@@ -211,6 +213,7 @@ fn verifier() -> &'static Auth {
             jwks_url: None,
             issuer: None,
             audience: None,
+            max_lifetime: MAX_APP_LIFETIME,
             api_key: None,
             twilio: TwilioIssuer {
                 account_sid: sid("AC"),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{
-    Identity, Issuer, LEEWAY, MAX_APP_LIFETIME, MAX_TWILIO_LIFETIME, Profile, Rejection, Role, TwilioIssuer,
+    AuthSettings, Identity, Issuer, LEEWAY, MAX_TWILIO_LIFETIME, Profile, Rejection, Role, TwilioIssuer,
     Verified,
 };
 
@@ -99,31 +99,32 @@ impl Claims {
             return Err(Rejection::Invalid("of another Twilio account"));
         }
         let identity = self.grants.as_ref().and_then(|grants| text(grants.identity.as_ref()));
+        // Twilio's libraries write one or the other.
+        let issued_at = self.iat.or(self.nbf);
         Ok(Verified {
             identity: parse_identity(identity)?,
             role: Role::User,
             profile: Profile::default(),
-            // Twilio's libraries write one or the other.
-            issued_at: time(self.iat.or(self.nbf)),
-            expires_at: self.valid_until(now, MAX_TWILIO_LIFETIME)?,
+            issued_at: time(issued_at),
+            expires_at: self.valid_until(now, issued_at, MAX_TWILIO_LIFETIME)?,
             issuer: Issuer::TwilioAccessToken,
         })
     }
 
-    /// Reads a token of the app. `issuer` and `audience`, when set, must be there and match.
+    /// Reads a token of the app. Issuer and audience, where `settings` have them, must be there and match.
     pub(super) fn verified_by_app(
         self,
-        issuer: Option<&str>,
-        audience: Option<&str>,
+        settings: &AuthSettings,
         now: DateTime<Utc>,
     ) -> Result<Verified, Rejection> {
+        let (issuer, audience) = (settings.issuer.as_deref(), settings.audience.as_deref());
         if issuer.is_some() && self.iss.as_deref() != issuer {
             return Err(Rejection::Invalid("of another issuer"));
         }
         if audience.is_some_and(|wanted| !self.aud.as_ref().is_some_and(|aud| aud.contains(wanted))) {
             return Err(Rejection::Invalid("for another audience"));
         }
-        let expires_at = self.valid_until(now, MAX_APP_LIFETIME)?;
+        let expires_at = self.valid_until(now, self.iat, settings.max_lifetime)?;
         let identity = [&self.sub, &self.user_id, &self.user_id_camel, &self.id, &self.customer_id]
             .into_iter()
             .find_map(|claim| text(claim.as_ref()));
@@ -152,14 +153,22 @@ impl Claims {
         })
     }
 
-    fn valid_until(&self, now: DateTime<Utc>, longest: Duration) -> Result<DateTime<Utc>, Rejection> {
+    /// When the token ends. Its whole life must not be longer than `longest`, however little is left of it: who was signed
+    /// out is remembered no longer. Where it does not say when it was issued, what is left counts.
+    fn valid_until(
+        &self,
+        now: DateTime<Utc>,
+        issued_at: Option<i64>,
+        longest: Duration,
+    ) -> Result<DateTime<Utc>, Rejection> {
         let exp = self.exp.ok_or(Rejection::Invalid("without exp"))?;
         let expires_at = DateTime::from_timestamp(exp, 0).ok_or(Rejection::Invalid("exp is no time"))?;
         let leeway = seconds(LEEWAY);
         if exp.saturating_add(leeway) <= now.timestamp() {
             return Err(Rejection::Invalid("expired"));
         }
-        if exp.saturating_sub(now.timestamp()) > seconds(longest) + leeway {
+        let begins = issued_at.map_or(now.timestamp(), |issued_at| issued_at.min(now.timestamp()));
+        if exp.saturating_sub(begins) > seconds(longest) + leeway {
             return Err(Rejection::Invalid("valid for too long"));
         }
         if self.nbf.is_some_and(|nbf| nbf > now.timestamp().saturating_add(leeway)) {

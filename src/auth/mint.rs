@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
-use super::{Auth, Identity, MAX_APP_LIFETIME, Role};
+use super::{Auth, Identity, Role};
 
 /// A token to be made.
 #[derive(Debug, Clone)]
@@ -30,8 +30,8 @@ pub enum MintError {
     #[error("JWT_SECRET is not set")]
     NoSecret,
     /// [`Auth::verify`] would refuse it.
-    #[error("a token may be valid for {} days at most", MAX_APP_LIFETIME.as_secs() / 86_400)]
-    TooLong,
+    #[error("a token may be valid for {} hours at most", .0.as_secs() / 3600)]
+    TooLong(Duration),
     /// Signing failed.
     #[error("the token could not be signed: {0}")]
     Signing(#[from] jsonwebtoken::errors::Error),
@@ -61,8 +61,8 @@ impl Auth {
     pub fn mint(&self, token: &NewToken) -> Result<String, MintError> {
         let settings = &self.0.settings;
         let secret = settings.jwt_secret.as_ref().ok_or(MintError::NoSecret)?;
-        if token.ttl > MAX_APP_LIFETIME {
-            return Err(MintError::TooLong);
+        if token.ttl > settings.max_lifetime {
+            return Err(MintError::TooLong(settings.max_lifetime));
         }
         let now = self.0.clock.now();
         let claims = NewClaims {

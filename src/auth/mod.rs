@@ -47,11 +47,12 @@ use keys::PublicKeys;
 /// How far a token's issuer's clock may be from ours.
 pub const LEEWAY: Duration = Duration::from_secs(30);
 
-/// The longest a Twilio access token may still be valid for; Twilio refuses longer ones (error 20157).
+/// The longest a Twilio access token may be valid for; Twilio refuses longer ones (error 20157).
 pub const MAX_TWILIO_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest a token of the app may still be valid for. Mobile apps sign in for weeks; a token that outlives
-/// this can only be an accident, or stolen to last.
+/// The longest that a token of the app may be valid for, from when it was issued, and that [`AuthSettings::max_lifetime`]
+/// may be. Mobile apps sign in for weeks; a token that outlives this can only be an accident, or stolen to last. Who was
+/// signed out is remembered for as long, so raising it needs longer memory.
 pub const MAX_APP_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A longer token is refused unread, in bytes.
@@ -90,6 +91,8 @@ pub struct AuthSettings {
     pub issuer: Option<String>,
     /// When set, the app's tokens must name this in `aud`.
     pub audience: Option<String>,
+    /// The longest that a token of the app may be valid for, from when it was issued; at most [`MAX_APP_LIFETIME`].
+    pub max_lifetime: Duration,
     /// What the app's back end sends as `X-Api-Key`.
     pub api_key: Option<SecretString>,
     /// Whose Twilio access tokens are accepted.
@@ -310,7 +313,7 @@ impl Verifier {
             claims.verified_by_twilio(&self.settings.twilio, now)
         } else {
             let claims = self.signed_by_app(token, &header).await?;
-            claims.verified_by_app(self.settings.issuer.as_deref(), self.settings.audience.as_deref(), now)
+            claims.verified_by_app(&self.settings, now)
         }
     }
 

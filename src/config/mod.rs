@@ -100,6 +100,10 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true, value_name = "TEXT")]
     pub jwt_audience: Option<String>,
 
+    /// How long the app's own tokens may be valid, from `iat` to `exp`, in hours, at most 720 (30 days). Default `720`.
+    #[arg(long, env, hide_env_values = true, value_name = "HOURS")]
+    pub jwt_max_lifetime_hours: Option<String>,
+
     /// Key the app's back end sends as X-Api-Key to act for anybody, at least 16 bytes. Unset: no key is accepted.
     #[arg(long, env, hide_env_values = true, value_name = "SECRET")]
     pub adapter_api_key: Option<SecretString>,

@@ -3,6 +3,7 @@
 //! Each method returns `None` after noting a mistake, so that reading goes on and all mistakes are told together.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
@@ -13,7 +14,7 @@ use super::{
     Config, ConfigErrors, CorsOrigins, DEVELOPMENT_JWT_SECRET, DatabaseUrl, EXAMPLE_JWT_SECRET, LogSettings,
     MediaIngest, MediaSettings, Mistake, MockTwilio, PublicUrl, Purpose, TwilioSettings,
 };
-use crate::auth::{AuthMode, AuthSettings, TwilioIssuer};
+use crate::auth::{AuthMode, AuthSettings, MAX_APP_LIFETIME, TwilioIssuer};
 use crate::telemetry::{LogFilter, LogFormat};
 
 const CONVERSATIONS_URL: &str = "https://conversations.twilio.com";
@@ -193,6 +194,16 @@ impl Reader {
                 "the `aud` of the app's tokens (or set JWT_ISSUER to their `iss`); or, if you mean it, set ALLOW_INSECURE=true",
             );
         }
+        let written = config.jwt_max_lifetime_hours.as_ref();
+        let max_lifetime = self.optional(
+            "JWT_MAX_LIFETIME_HOURS",
+            written,
+            "a number of hours from 1 to 720, such as 24",
+            |text| {
+                let lifetime = Duration::from_secs(text.parse::<u32>().ok()?.checked_mul(3600)?.into());
+                (!lifetime.is_zero() && lifetime <= MAX_APP_LIFETIME).then_some(lifetime)
+            },
+        );
         let api_key = given_secret(config.adapter_api_key.as_ref());
         if purpose == Purpose::Serve
             && api_key.as_ref().is_some_and(|key| key.expose_secret().len() < MIN_API_KEY)
@@ -206,6 +217,7 @@ impl Reader {
             jwks_url: jwks_url?,
             issuer: issuer.map(str::to_owned),
             audience: audience.map(str::to_owned),
+            max_lifetime: max_lifetime?.unwrap_or(MAX_APP_LIFETIME),
             api_key,
             twilio: twilio?.issuer(),
         })

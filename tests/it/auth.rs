@@ -9,7 +9,8 @@ use chrono::DateTime;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use switchboard::auth::{
-    Auth, AuthError, AuthMode, AuthSettings, Caller, Identity, Issuer, NewToken, Role, SignOuts, TwilioIssuer,
+    Auth, AuthError, AuthMode, AuthSettings, Caller, Identity, Issuer, LEEWAY, MAX_APP_LIFETIME, NewToken,
+    Role, SignOuts, TwilioIssuer,
 };
 use switchboard::clock::Clock;
 
@@ -31,6 +32,7 @@ fn settings() -> AuthSettings {
         jwks_url: None,
         issuer: None,
         audience: None,
+        max_lifetime: MAX_APP_LIFETIME,
         api_key: Some("the-back-ends-api-key".into()),
         twilio: TwilioIssuer {
             account_sid: ACCOUNT.into(),
@@ -361,6 +363,54 @@ async fn a_token_of_the_future_or_of_a_decade_is_refused() {
         refused(&auth, &app_token(claims)).await;
     }
     assert!(auth.verify(&app_token(json!({ "sub": "a", "iat": NOW + 30, "nbf": NOW }))).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_that_lives_too_long_is_refused_to_its_last_day() {
+    let day = 24 * 3600;
+    let a_day = Duration::from_secs(24 * 3600);
+    let limited = AuthSettings { max_lifetime: a_day, ..settings() };
+    for (settings, days) in [(settings(), 30), (limited, 1)] {
+        let auth = Auth::new(settings, clock(), SignOuts::default()).unwrap();
+        let verify = |iat: i64, exp: i64| {
+            let (auth, token) = (auth.clone(), app_token(json!({ "sub": "a", "iat": iat, "exp": exp })));
+            async move { auth.verify(&token).await.is_ok() }
+        };
+        assert!(verify(NOW, NOW + days * day).await);
+        assert!(verify(NOW - days * day + 60, NOW + 60).await);
+        assert!(!verify(NOW - days * day, NOW + 60).await);
+        assert!(!verify(NOW - 3650 * day, NOW + 60).await);
+        // A clock that is ahead by less than the leeway makes no token longer.
+        assert!(!verify(NOW + 20, NOW + days * day + 31).await);
+    }
+    // Twilio's own libraries write `nbf`, or `iat`.
+    for claim in ["iat", "nbf"] {
+        let old = with(with(twilio_claims(), "nbf", Value::Null), claim, json!(NOW - 40 * day));
+        refused(&auth(), &sign(&twilio_header(), &old, API_KEY_SECRET)).await;
+    }
+}
+
+#[tokio::test]
+async fn no_token_outlives_the_memory_of_a_sign_out() {
+    let (clock, sign_outs) = (clock(), SignOuts::default());
+    let auth = Auth::new(settings(), clock.clone(), sign_outs.clone()).unwrap();
+    let day = 24 * 3600;
+    let longest = app_token(json!({ "sub": "alice", "iat": NOW, "exp": NOW + 30 * day + 30 }));
+    let longer = app_token(json!({ "sub": "alice", "iat": NOW, "exp": NOW + 60 * day }));
+    assert!(auth.verify(&longest).await.is_ok());
+    sign_outs.note("alice", clock.now());
+    for _ in 0..70 {
+        // As `core` does every ten minutes.
+        sign_outs.forget_before(clock.now() - (MAX_APP_LIFETIME + 2 * LEEWAY));
+        refused(&auth, &longest).await;
+        refused(&auth, &longer).await;
+        // The last second in which the longest would hold is looked at too.
+        let next = clock.now() + Duration::from_secs(24 * 3600);
+        let last = DateTime::from_timestamp(NOW + 30 * day + 59, 0).unwrap();
+        let step = if clock.now() < last && last < next { last } else { next };
+        clock.advance((step - clock.now()).to_std().unwrap());
+    }
+    assert!(sign_outs.note("alice", DateTime::UNIX_EPOCH), "forgotten by now");
 }
 
 #[tokio::test]

@@ -162,6 +162,8 @@ fn limits_that_make_no_sense_are_refused() {
         ("LIMIT_SENDS", "0/s"),
         ("LIMIT_ROOMS", "0"),
         ("LIMIT_SOCKETS", "20/s"),
+        ("JWT_MAX_LIFETIME_HOURS", "0"),
+        ("JWT_MAX_LIFETIME_HOURS", "721"),
         ("TRUSTED_PROXIES", "the-proxy.example"),
     ] {
         assert_eq!(serve(&[(variable, value)]).unwrap_err()[0].0, variable, "{value}");
