@@ -144,7 +144,10 @@ mod tests {
     #[test]
     fn an_anonymous_caller_is_believed_but_must_name_somebody() {
         assert_eq!(Caller::Anonymous.acting_as(Some(&identity("bob"))), Ok(identity("bob")));
-        assert_eq!(Caller::Anonymous.acting_as(Some(&identity("system"))), Err(AuthError::Forbidden));
+        for nobodys in ["system", "guest_1765360800000_abcdef", "\u{ff41}dmin"] {
+            let refused = Caller::Anonymous.acting_as(Some(&identity(nobodys)));
+            assert_eq!(refused, Err(AuthError::Forbidden), "{nobodys}");
+        }
         assert_eq!(Caller::Anonymous.acting_as(None), Err(AuthError::IdentityMissing));
         assert!(!Caller::Anonymous.is_admin());
     }

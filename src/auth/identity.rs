@@ -8,14 +8,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
-use unicode_normalization::is_nfc;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use utoipa::ToSchema;
 
 /// The name a person has in every dialect and at Twilio, taken verbatim and compared byte for byte.
 ///
-/// 1 to 256 characters, not blank, without what is not seen, and composed (NFC): two identities that differ are never
-/// drawn alike because of how they are encoded. A clone costs one counter.
+/// 1 to 256 characters, not blank, without space at either end and what is not seen, and composed (NFC): two identities
+/// that differ are never drawn alike because of how they are encoded. A clone costs one counter.
 ///
 /// Source: <https://www.twilio.com/docs/conversations/conversations-limits>
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, ToSchema)]
@@ -32,10 +32,14 @@ pub enum InvalidIdentity {
     /// More than [`Identity::MAX_CHARACTERS`].
     #[error("must be at most {} characters long", Identity::MAX_CHARACTERS)]
     TooLong,
+    /// White space before or after the name.
+    #[error("must not begin or end with a space")]
+    SpaceAtAnEnd,
     /// A line break, a NUL, or another character no name contains.
     #[error("must not contain control characters")]
     ControlCharacter,
-    /// A character that takes no room or turns the text around: with and without it, a name looks the same.
+    /// A character that takes no room, looks like a space or turns the text around: with and without it, or with a space in
+    /// its place, a name looks the same.
     #[error("must not contain invisible characters")]
     Invisible,
     /// Letters and accents apart where Unicode has them in one.
@@ -58,16 +62,23 @@ impl Identity {
     }
 
     /// Whether nobody can be called so who is just a user, because others would take them for somebody else: who wrote what
-    /// nobody wrote (`system`, Twilio's word), those who run the service (`admin`, `support:…`), or a phone as Twilio
-    /// names one that writes over another channel (`whatsapp:+1555…`). A plain phone number may be somebody's identity:
-    /// then the app vouches for it.
+    /// nobody wrote (`system`, Twilio's word), those who run the service (`admin`, `support:…`), a guest, or a phone as
+    /// Twilio names one that writes over another channel (`whatsapp:+1555…`). A plain phone number may be somebody's
+    /// identity: then the app vouches for it. Names that only look like one of these count as it (`ＡＤＭＩＮ`).
     pub fn is_reserved(&self) -> bool {
         const NAMES: [&str; 2] = ["admin", "system"];
-        const PREFIXES: [&str; 4] = ["support:", "whatsapp:", "messenger:", "rcs:"];
-        let begins = |prefix: &&str| {
-            self.0.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        const PREFIXES: [&str; 5] = [Identity::GUEST_PREFIX, "support:", "whatsapp:", "messenger:", "rcs:"];
+        let is_one = |text: &str| {
+            let begins = |prefix: &&str| {
+                text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            };
+            NAMES.iter().any(|name| text.eq_ignore_ascii_case(name)) || PREFIXES.iter().any(begins)
         };
-        NAMES.iter().any(|name| self.0.eq_ignore_ascii_case(name)) || PREFIXES.iter().any(begins)
+        if self.0.is_ascii() {
+            return is_one(self.0.trim());
+        }
+        let plain: String = self.0.nfkc().flat_map(char::to_lowercase).collect();
+        is_one(plain.trim())
     }
 
     /// How the identity of a guest begins.
@@ -80,6 +91,8 @@ impl Identity {
             Err(InvalidIdentity::TooLong)
         } else if text.chars().any(char::is_control) {
             Err(InvalidIdentity::ControlCharacter)
+        } else if text.trim().len() != text.len() {
+            Err(InvalidIdentity::SpaceAtAnEnd)
         } else if text.is_ascii() {
             Ok(())
         } else if text.chars().any(is_invisible) {
@@ -92,8 +105,8 @@ impl Identity {
     }
 }
 
-/// Formats (zero-width, bidirectional, tags), other separators of lines, and what Unicode counts as ignorable though it is
-/// a letter or a mark.
+/// Formats (zero-width, bidirectional, tags), spaces but the usual one, other separators of lines, what Unicode counts as
+/// ignorable though it is a letter or a mark, and signs that are blank.
 ///
 /// Source: `Default_Ignorable_Code_Point` in <https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt>
 fn is_invisible(character: char) -> bool {
@@ -108,10 +121,21 @@ fn is_invisible(character: char) -> bool {
         '\u{ffa0}'..='\u{ffa0}',   // halfwidth Hangul filler
         '\u{e0000}'..='\u{e0fff}', // tags, more variation selectors
     ];
-    matches!(
+    const BLANK: [char; 3] = [
+        '\u{2800}',  // Braille without a dot
+        '\u{16fe4}', // Khitan filler
+        '\u{1d159}', // null notehead
+    ];
+    let is_unseen = matches!(
         character.general_category(),
-        GeneralCategory::Format | GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator
-    ) || IGNORABLE.iter().any(|range| range.contains(&character))
+        GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::SpaceSeparator
+    );
+    (is_unseen && character != ' ')
+        || BLANK.contains(&character)
+        || IGNORABLE.iter().any(|range| range.contains(&character))
 }
 
 impl TryFrom<&str> for Identity {
@@ -177,7 +201,7 @@ mod tests {
 
     #[test]
     fn an_identity_is_taken_verbatim() {
-        for text in ["alice", " alice ", "alice@example.com", "42", "Zoë 🦀"] {
+        for text in ["alice", "al  ice", "alice@example.com", "42", "Zoë 🦀"] {
             assert_eq!(Identity::try_from(text).unwrap().as_str(), text);
         }
     }
@@ -196,6 +220,13 @@ mod tests {
     }
 
     #[test]
+    fn spaces_around_a_name_are_refused() {
+        for text in [" alice", "alice ", " alice ", "alice\u{a0}", "\u{2003}alice", "alice\u{3000}"] {
+            assert_eq!(Identity::try_from(text), Err(InvalidIdentity::SpaceAtAnEnd), "{text:?}");
+        }
+    }
+
+    #[test]
     fn what_is_not_seen_is_refused() {
         for invisible in [
             '\u{200b}',
@@ -211,6 +242,17 @@ mod tests {
             '\u{e0061}',
             '\u{34f}',
             '\u{61c}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{ffa0}',
+            '\u{a0}',
+            '\u{1680}',
+            '\u{2007}',
+            '\u{202f}',
+            '\u{3000}',
+            '\u{2800}',
+            '\u{16fe4}',
+            '\u{1d159}',
         ] {
             let text = format!("ali{invisible}ce");
             assert_eq!(Identity::try_from(text), Err(InvalidIdentity::Invisible), "{invisible:?}");
@@ -253,14 +295,38 @@ mod tests {
     #[test]
     fn names_of_nobody_are_reserved_and_others_are_not() {
         let is_reserved = |text: &str| text.parse::<Identity>().unwrap().is_reserved();
-        for text in
-            ["system", "System", "admin", "ADMIN", "support:1", "whatsapp:+15551230001", "Messenger:1"]
-        {
+        for text in [
+            "system",
+            "System",
+            "admin",
+            "ADMIN",
+            "support:1",
+            "whatsapp:+15551230001",
+            "Messenger:1",
+            "guest_1_a",
+            "Guest_1",
+            "\u{ff41}dmin",
+            "\u{ff21}\u{ff24}\u{ff2d}\u{ff29}\u{ff2e}",
+            "\u{24d0}dmin",
+            "sy\u{17f}tem",
+            "support\u{ff1a}1",
+            "guest\u{ff3f}1",
+        ] {
             assert!(is_reserved(text), "{text}");
         }
-        for text in
-            ["systems", "admin1", "administrator", "support", "supporter", "+15551230001", "whatsapp", "é:"]
-        {
+        for text in [
+            "systems",
+            "admin1",
+            "administrator",
+            "support",
+            "supporter",
+            "+15551230001",
+            "whatsapp",
+            "é:",
+            "guest",
+            "guests_1",
+            "\u{e4}dmin",
+        ] {
             assert!(!is_reserved(text), "{text}");
         }
     }

@@ -141,6 +141,7 @@ impl Core {
     pub async fn create_group(&self, caller: &Caller, group: NewGroup) -> Result<CreatedGroup, Error> {
         ensure_own_conversation(caller, group.participants.iter().map(|p| &p.identity))?;
         self.ensure_room_for(group.participants.len())?;
+        self.ensure_may_bring(caller, group.participants.iter().map(|p| &p.identity)).await?;
         self.ensure_none_blocked(caller, group.participants.iter().map(|p| &p.identity)).await?;
         let creator = caller.identity().cloned();
         let core = self.clone();

@@ -183,10 +183,10 @@ impl Core {
     /// person when it is made.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for fewer than two people, [`Error::NotAMember`] without the caller, [`Error::Blocked`] for a pair
-    /// of whom one blocks the other, or where more would be brought together of whom one and the caller stand so;
-    /// [`Error::Group`] for more than a group may have, [`Error::LimitReached`], [`Error::Unavailable`]; nothing is left
-    /// half-made.
+    /// [`Error::Invalid`] for fewer than two people, [`Error::NotAMember`] without the caller, [`Error::Auth`] for names that no
+    /// user can have, [`Error::Blocked`] for a pair of whom one blocks the other, or where more would be brought together of
+    /// whom one and the caller stand so; [`Error::Group`] for more than a group may have, [`Error::LimitReached`],
+    /// [`Error::Unavailable`]; nothing is left half-made.
     pub async fn direct(
         &self,
         caller: &Caller,
@@ -194,6 +194,7 @@ impl Core {
         friendly_name: String,
     ) -> Result<Direct, Error> {
         ensure_own_conversation(caller, people.iter().map(|p| &p.identity))?;
+        self.ensure_may_bring(caller, people.iter().map(|p| &p.identity)).await?;
         if people.len() < 2 {
             return Err(Error::invalid("participants", "must be at least two different people"));
         }

@@ -158,9 +158,9 @@ impl Core {
     /// receiver that this service has not heard of.
     ///
     /// # Errors
-    /// [`Error::OnlyYourself`], [`Error::Blocked`], [`Error::PersonNotFound`], [`Error::Auth`] when `caller` may not act as `sender`,
-    /// [`Error::LimitReached`], [`Error::Unavailable`], and those of [`Core::send_message`] that `draft` brings about; nothing
-    /// is left half-made.
+    /// [`Error::OnlyYourself`], [`Error::Blocked`], [`Error::PersonNotFound`], [`Error::Auth`] when `caller` may not act as `sender`
+    /// or `receiver` is called what no user can be, [`Error::LimitReached`], [`Error::Unavailable`], and those of
+    /// [`Core::send_message`] that `draft` brings about; nothing is left half-made.
     pub async fn direct_for(
         &self,
         caller: &Caller,
@@ -169,6 +169,7 @@ impl Core {
         draft: &Draft,
     ) -> Result<ConversationSid, Error> {
         let sender = caller.acting_as(Some(sender))?;
+        self.ensure_may_bring(caller, [receiver]).await?;
         self.ensure_sendable(caller, &sender, draft).await?;
         self.direct_between(&sender, receiver).await
     }

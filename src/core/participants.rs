@@ -381,8 +381,8 @@ impl Core {
     /// Adds a person; whoever is in already is given back as they are. One Twilio call.
     ///
     /// # Errors
-    /// As [`Core::members`], and [`AuthError::Forbidden`] in a group for who is no admin of it, [`Error::Blocked`],
-    /// [`Error::ConversationClosed`], [`Error::LimitReached`].
+    /// As [`Core::members`], and [`AuthError::Forbidden`] in a group for who is no admin of it and for a name that no user
+    /// can have, [`Error::Blocked`], [`Error::ConversationClosed`], [`Error::LimitReached`].
     pub async fn add_participant(
         &self,
         caller: &Caller,
@@ -396,6 +396,7 @@ impl Core {
             return Ok(already);
         }
         self.ensure_may_manage(caller, conversation, None).await?;
+        self.ensure_may_bring(caller, [&new.identity]).await?;
         self.ensure_none_blocked(caller, [&new.identity]).await?;
         let core = self.clone();
         self.to_the_end(async move {

@@ -88,10 +88,10 @@ impl Core {
     /// # Errors
     /// [`AuthError::NotYou`] for a user who asks for somebody else's.
     pub fn access_token(&self, caller: &Caller, identity: &Identity) -> Result<AccessToken, Error> {
-        let identity = caller.acting_as(Some(identity))?;
         if identity.is_guest() {
             return Err(Error::invalid("user_id", "must not begin with guest_, which is kept for guests"));
         }
+        let identity = caller.acting_as(Some(identity))?;
         let token = self.access_tokens.mint(identity.as_str(), TOKEN_FOR, self.clock.now());
         Ok(AccessToken { token, identity, expires_in: TOKEN_FOR })
     }

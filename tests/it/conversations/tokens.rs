@@ -96,6 +96,11 @@ async fn nobody_is_given_a_token_for_more_than_being_themselves() {
         ("ali\u{200b}ce", 400),
         ("Zoe\u{308}", 400),
         ("alice\u{202e}", 400),
+        ("\u{ff41}dmin", 403),
+        ("admin ", 400),
+        ("system\u{a0}", 400),
+        ("alice\u{2800}", 400),
+        (" alice ", 400),
     ] {
         rest.post("/generate-token", &json!({ "user_id": user_id })).await.refused(status);
     }
@@ -115,10 +120,37 @@ async fn nobody_is_given_a_token_for_more_than_being_themselves() {
 
     let conversation = app.conversation(&["alice", "bob"]).await;
     let before = app.writes();
-    for author in ["system", "ADMIN", "whatsapp:+15551230001"] {
+    for author in ["system", "ADMIN", "whatsapp:+15551230001", "guest_1765360800000_abcdef"] {
         let forged = json!({ "author": author, "body": "your account is locked" });
         rest.post(&format!("/{conversation}/send-message"), &forged).await.refused(403);
     }
     assert_eq!(app.writes(), before);
     app.finish([]).await;
+}
+
+#[tokio::test]
+async fn nobody_but_an_admin_brings_in_who_is_called_what_no_user_can_be() {
+    let guest = "guest_1765360800000_0123456789abcdefghijklmno0123456789abc";
+    for (app, required) in [(TestApp::start().await, false), (TestApp::required().await, true)] {
+        let rest = if required { app.rest_as("alice") } else { app.rest() };
+        let conversation = app.conversation(&["alice", "bob"]).await;
+        let before = app.writes();
+        for name in ["admin", "System", "support:7", "whatsapp:+15551230001", guest, "\u{ff21}dmin"] {
+            let people = json!({ "participants": ["alice", name] });
+            rest.post("/create", &people).await.refused(403);
+            rest.post("/newconversation", &people).await.refused(403);
+            let add = format!("/{conversation}/add-chat-participant");
+            rest.post(&add, &json!({ "identity": name })).await.refused(403);
+        }
+        assert_eq!(app.writes(), before);
+
+        // Who runs the service may be called so, is known from their first request on, and may be written to then.
+        let token = token_of(&json!({ "sub": "admin", "role": "admin" }), Duration::from_secs(60));
+        let admin = app.rest().with_token(&token);
+        let with_a_guest = json!({ "participants": ["admin", guest] });
+        admin.post("/create", &with_a_guest).await.ok();
+        rest.post("/newconversation", &json!({ "participants": ["alice", "admin"] })).await.ok();
+        rest.post("/create", &json!({ "participants": ["alice", guest] })).await.refused(403);
+        app.finish([]).await;
+    }
 }
