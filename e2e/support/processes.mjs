@@ -1,4 +1,5 @@
-// The built binary as child processes: started on free ports, asked for health, stopped with SIGTERM.
+// The built binary as child processes: started on free ports, asked for health, stopped with SIGTERM; what they log, at
+// `trace`, shows no secret.
 
 import assert from "node:assert/strict";
 import { spawn, execFile } from "node:child_process";
@@ -14,6 +15,7 @@ const START_MS = 20_000;
 /** In-flight work may take 10 s; more than this is a server that does not stop. */
 const STOP_MS = 20_000;
 const LOG_LINES_SHOWN = 120;
+const LOG_LINES_KEPT = 5_000;
 
 /** `SWITCHBOARD_BIN`, else the release build, else the debug build. */
 export function binary() {
@@ -55,7 +57,16 @@ export class Scratch {
 /** Only what is given: a developer's own `TWILIO_…` variables must not leak into the tests. */
 function environment(settings) {
   const { PATH, HOME, TMPDIR } = process.env;
-  return { PATH, HOME, ...(TMPDIR && { TMPDIR }), RUST_LOG: process.env.E2E_RUST_LOG ?? "info", ...settings };
+  return { PATH, HOME, ...(TMPDIR && { TMPDIR }), RUST_LOG: process.env.E2E_RUST_LOG ?? "trace", ...settings };
+}
+
+/** What no line of a log may show: a token, a phone (with its plus, or one of a scene's without), what scenes say. */
+const NEVER_LOGGED = [/eyJ[\w-]+\.|eyJhbGci/, /\+\d{9}/, /\b1555\d{7}\b/, /the last word of scene/];
+
+/** The secrets among the settings of a process. */
+function secretsIn(settings) {
+  const secret = ([name, value]) => /SECRET|TOKEN|KEY$/.test(name) && value.length >= 16;
+  return Object.entries(settings).filter(secret).map(([, value]) => value);
 }
 
 /** Whatever ends this process, no server outlives it. */
@@ -69,6 +80,8 @@ export class Process {
   constructor(command, settings, cwd, flags = []) {
     this.command = command;
     this.lines = [];
+    this.leaks = [];
+    this.secrets = secretsIn(settings);
     this.child = spawn(binary(), [command, ...flags], { env: environment(settings), cwd, stdio: ["ignore", "pipe", "pipe"] });
     this.exited = new Promise((resolve) => {
       this.child.once("exit", (code, signal) => resolve({ code, signal }));
@@ -79,9 +92,28 @@ export class Process {
       this.how = how;
       running.delete(this.child);
     });
-    for (const stream of [this.child.stdout, this.child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text) => this.lines.push(...text.split("\n").filter(Boolean)));
-    }
+    this.hear(this.child.stdout, () => {});
+    // Only the log: what is printed for the operator of a mock tells its account.
+    this.hear(this.child.stderr, (line) => {
+      const shows = NEVER_LOGGED.some((what) => what.test(line)) || this.secrets.some((secret) => line.includes(secret));
+      if (shows) this.leaks.push(line);
+    });
+  }
+
+  /** Keeps the last lines of `stream`, and has each looked at. */
+  hear(stream, look) {
+    let begun = "";
+    const take = (lines) => {
+      this.lines.push(...lines);
+      if (this.lines.length > 2 * LOG_LINES_KEPT) this.lines.splice(0, this.lines.length - LOG_LINES_KEPT);
+      lines.forEach(look);
+    };
+    stream.setEncoding("utf8").on("data", (text) => {
+      const lines = (begun + text).split("\n");
+      begun = lines.pop();
+      take(lines.filter(Boolean));
+    });
+    stream.once("end", () => take([begun].filter(Boolean)));
   }
 
   get pid() {
@@ -110,6 +142,7 @@ export class Process {
     try {
       const { code, signal } = await within(STOP_MS, `switchboard ${this.command} to stop`, this.exited);
       assert.deepEqual({ code, signal }, { code: 0, signal: null }, `how it ended\n${this.log()}`);
+      assert.deepEqual(this.leaks, [], "its log shows what no log may");
     } catch (error) {
       this.child.kill("SIGKILL");
       process.stderr.write(this.log());

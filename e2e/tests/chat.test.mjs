@@ -86,6 +86,40 @@ scene("ChatService makes a conversation, connects and talks", async (cast) => {
   assert.deepEqual([a.unheard, b.unheard], [[], []], "nothing twice");
 });
 
+scene("the printed usage of ChatService works, but for a last line that does not wait for the WebSocket", async (cast) => {
+  const { people: [ada, ben] } = await talkers(cast, "ada", "ben");
+  const { ChatService } = chatService(cast.world.url);
+  const made = [];
+  class Seen extends ChatService {
+    constructor(...words) {
+      super(...words);
+      made.push(this);
+    }
+  }
+  const usage = readFileSync(new URL("../../fixtures/chat/chat-service.usage.js", import.meta.url), "utf8");
+  const logged = [];
+  const console = { log: (...words) => logged.push(words), error: (...words) => logged.push(words) };
+  const names = ["ChatService", "token", "currentUserId", "receiverId", "console"];
+  const AsyncFunction = (async () => {}).constructor;
+  const run = (source, ...more) => new AsyncFunction(...names, ...more.map(([name]) => name), source)(
+    Seen, ada.token, ada.identity, ben.identity, console, ...more.map(([, value]) => value),
+  );
+  // As printed, it sends in the very moment in which it begins to connect: its own class refuses that.
+  await assert.rejects(run(usage), /WebSocket is not connected/);
+  const [service] = made;
+  await until("the WebSocket to open", () => service.ws.readyState === WebSocket.OPEN);
+  const last = usage.slice(usage.indexOf("// Send messages"));
+  assert.match(last, /sendMessage\('Hello from WebSocket!', receiverId\)/);
+  await run(last, ["chatService", service]);
+  await until("the message", () => logged.length > 0);
+  const [[words, message]] = logged;
+  assert.deepEqual([words, message.sender, message.text], ["New message:", "me", "Hello from WebSocket!"]);
+  assert.deepEqual((await ben.api.list()).map(({ lastMessage }) => lastMessage), ["Hello from WebSocket!"]);
+  service.disconnect();
+  await until("its end", () => logged.length > 1);
+  assert.deepEqual(logged[1], ["Disconnected"]);
+});
+
 scene("the four printed steps of a first chat work as they stand", async (cast) => {
   const { people: [ada, ben] } = await talkers(cast, "ada", "ben");
   const { url } = cast.world;

@@ -2,12 +2,13 @@
 // `docs/contract-coverage.md`: it must have no open row, and be what stands there (`UPDATE_DOCS=1` writes it).
 
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { after } from "node:test";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { after, test } from "node:test";
 import { ChatSocket } from "../support/chat.mjs";
 import { SupportClient } from "../support/client.mjs";
 import { DOCUMENTED } from "../support/documented.mjs";
 import { stage } from "../support/stage.mjs";
+import { SOON_MS, within } from "../support/waiting.mjs";
 
 const TABLE = new URL("../../docs/contract-coverage.md", import.meta.url);
 const scene = stage({ MAX_GROUP_MEMBERS: "3" });
@@ -42,6 +43,37 @@ after(() => {
   if (process.env.UPDATE_DOCS) writeFileSync(TABLE, found);
   assert.doesNotMatch(found, /\*\*open\*\*/, found);
   assert.equal(existsSync(TABLE) && readFileSync(TABLE, "utf8"), found, "UPDATE_DOCS=1 writes docs/contract-coverage.md anew");
+});
+
+/** A file or folder of a dialect's printed samples. */
+const printed = (dialect, name) => new URL(`../../fixtures/${dialect}/${name}`, import.meta.url);
+
+test("the list has every endpoint and event of which the documents print a sample, and no other", () => {
+  for (const [dialect, kinds] of Object.entries(DOCUMENTED)) {
+    const readme = readFileSync(printed(dialect, "README.md"), "utf8");
+    const endpoints = new Set(readme.match(/\b(GET|POST|PUT|PATCH|DELETE) \/[\w:/{}.-]+/g).map((found) => found.replace(/\/$/, "")));
+    const listed = kinds.endpoints.filter((item) => !item.startsWith("WS ")).map((item) => item.replace(/\?.*$|\/$/g, "").replace(/\/$/, ""));
+    assert.deepEqual([...new Set(listed)].sort(), [...endpoints].sort(), `${dialect}: endpoints`);
+    // And each sample of an endpoint is in that table: `create.request` or `rest/create.request`.
+    for (const name of readdirSync(printed(dialect, "rest"))) {
+      assert.match(readme, new RegExp(`\`(rest/)?${name.split(".")[0]}[.\`]`), `${dialect}: ${name}`);
+    }
+
+    // Files cannot have `:` in their names; alternatives have a word before `.payload`.
+    const files = ["events", "frames"].flatMap((folder) => (existsSync(printed(dialect, folder)) ? readdirSync(printed(dialect, folder)) : []));
+    const named = (kind) => new Set(files.filter((name) => name.endsWith(`.${kind}.json`)).map((name) => name.split(".")[0]));
+    const items = (...names) => new Set(names.flatMap((name) => kinds[name] ?? []).map((item) => item.replaceAll(":", "_")));
+    const sent = items("events to the server", "frames to the server");
+    // Emitted without a payload.
+    sent.delete("ping");
+    assert.deepEqual([...sent].sort(), [...named("emit"), ...named("ack")].sort(), `${dialect}: to the server`);
+    const heard = items("events to the client", "frames to the client");
+    assert.deepEqual([...heard].sort(), [...named("payload")].sort(), `${dialect}: to the client`);
+    assert.ok(files.length === 0 || files.every((name) => /\.(emit|payload|ack)\.json$/.test(name)), `${dialect}: ${files}`);
+  }
+  const { "error codes": codes } = DOCUMENTED.messaging;
+  assert.match(readFileSync(printed("messaging", "README.md"), "utf8"), /one of the twelve codes/);
+  assert.equal(new Set(codes).size, 12);
 });
 
 /** A person with a token. */
@@ -128,7 +160,7 @@ scene("conversations", async (cast) => {
   await a.next("message_error");
   did(d, "events to the client", "message_error", "for a message without body and media");
   a.emit("get_online_users", { conversationSid: sid });
-  assert.equal((await a.next("online_users")).users?.length ?? 2, 2);
+  assert.deepEqual((await a.next("online_users")).users.map(({ identity }) => identity).sort(), [ada, ben].sort());
   did(d, "events to the server", "get_online_users", "answered `online_users`");
   did(d, "events to the client", "online_users", "after `get_online_users`");
   a.emit("ping");
@@ -199,6 +231,35 @@ scene("chat", async (cast) => {
   assert.equal((await hers.hears("chat_message")).message.sender, "me");
   did("chat", "frames to the server", "chat_message", "heard by both");
   did("chat", "frames to the client", "chat_message", "`sender` is `me` to the author, else `other`");
+
+  const refused = async (socket, frame, name, how) => {
+    socket.send(frame);
+    const { error, message, conversationId } = await socket.hears("error");
+    assert.equal(error, name);
+    assert.ok(message && conversationId);
+    did("chat", "error names", name, how);
+  };
+  const closed = async (socket, code, how) => {
+    assert.equal((await within(SOON_MS, `the end with ${code}`, socket.closed)).code, code);
+    did("chat", "close codes", String(code), how);
+  };
+  await refused(hers, "no JSON", "INVALID_JSON", "for a frame that is none; the socket stays open");
+  await refused(hers, { type: "nonsense" }, "UNKNOWN_MESSAGE_TYPE", "for any other `type`; the socket stays open");
+  const cleo = await person(cast, "cleo");
+  const three = { participants: [ada, ben, cleo].map(({ identity }) => identity) };
+  const group = (await asks(ada.api, 200, "POST", "/api/conversations/create", three)).data.conversation_sid;
+  const inGroup = await ChatSocket.open(cast.world.url, group, { token: ada.token });
+  cast.chats.push(inGroup);
+  const toNobody = { type: "chat_message", senderId: ada.identity, text: "to whom?" };
+  await refused(inGroup, toNobody, "MISSING_RECEIVER_ID", "where more than two take part; the socket stays open");
+  await inGroup.hearsNothingElse();
+  const pending = await ChatSocket.open(cast.world.url, `CH${"0".repeat(32)}`, { token: ada.token });
+  await refused(pending, toNobody, "CONVERSATION_NOT_FOUND", "where there is none yet, for a message to nobody; then closed with 4004");
+  await closed(pending, 4004, "after `CONVERSATION_NOT_FOUND`");
+  const strangers = new ChatSocket(cast.world.url, conversations[0].conversationId, { token: cleo.token });
+  await closed(strangers, 4003, "for who does not take part");
+  const unknown = new ChatSocket(cast.world.url, conversations[0].conversationId, { token: "no.token.atall" });
+  await closed(unknown, 4001, "for a token that does not hold, and where one is needed for none");
 });
 
 scene("messaging", async (cast) => {
