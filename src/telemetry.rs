@@ -67,8 +67,21 @@ impl Default for LogFilter {
     }
 }
 
-/// Starts logging to standard error. A second call changes nothing.
+/// Starts logging to standard error, from now on of panics too. A second call changes nothing.
 pub fn init(format: LogFormat, filter: &LogFilter) {
+    start(format, filter);
+    std::panic::set_hook(Box::new(log_panic));
+}
+
+/// Logs where it panicked, and not with what: an `unwrap` or an index out of bounds quotes the value, which may be what
+/// somebody wrote.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    tracing::error!(place, thread = thread.name().unwrap_or_default(), "panicked");
+}
+
+fn start(format: LogFormat, filter: &LogFilter) {
     let colours = std::io::stderr().is_terminal();
     // An error means that a subscriber is in place: this was called before.
     let _already =
@@ -233,7 +246,7 @@ mod tests {
     #[test]
     fn a_second_start_changes_nothing() {
         for _ in 0..2 {
-            init(LogFormat::Json, &LogFilter::default());
+            start(LogFormat::Json, &LogFilter::default());
             Metrics::install().unwrap();
         }
         twilio_call();
@@ -287,6 +300,23 @@ mod tests {
             });
             assert_eq!(written.lines().count(), 2, "{written}");
             assert!(!written.contains('\r'), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_panic_tells_its_place_and_not_its_text() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let written = logged(format, "info", || {
+                let before = std::panic::take_hook();
+                std::panic::set_hook(Box::new(log_panic));
+                let read = || "canary".parse::<i32>().map_err(|_| "canary").expect("canary");
+                let panicked = std::panic::catch_unwind(read);
+                std::panic::set_hook(before);
+                assert!(panicked.is_err());
+            });
+            assert!(written.contains("panicked") && written.contains("telemetry.rs:"), "{written}");
+            assert!(!written.contains("canary"), "{written}");
+            assert_eq!(written.lines().count(), 1, "{written}");
         }
     }
 

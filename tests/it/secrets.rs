@@ -52,6 +52,16 @@ fn a_line_with_a_secret_would_be_noticed() {
     assert!(noticed("INFO switchboard: token=eyJhbGciOiJIUzI1NiJ9.e30.x\n"));
     assert!(noticed("INFO switchboard: +15551239876 joined\n"));
     assert!(noticed("INFO switchboard: one\nline more\n"));
+    logs::watch(
+        &json!([{ "body": "a canary that sings", "attributes": { "phone_number": "+1 (555) 123-9870" } }]),
+    );
+    logs::watch(
+        &json!({ "code": "918273", "country_code": "+60", "phone_number": "555123987", "text": "short" }),
+    );
+    assert!(noticed("INFO switchboard: \"a canary that sings\"\n"));
+    assert!(noticed("INFO switchboard: phone=15551239870\n") && noticed("INFO switchboard: 60555123987.\n"));
+    assert!(noticed("INFO switchboard: code=918273\n"));
+    assert!(!noticed("INFO switchboard: took=0.918273 sid=CH15551239870000 short\n"));
     assert!(!noticed("INFO switchboard: conversation.sid=CH1 +1 more at 2026-11-21T13:00:00+00:00\n"));
 }
 

@@ -12,7 +12,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::support::app::{token, token_of};
-use crate::support::{Socket, TestApp, assert_readable, soon};
+use crate::support::{Socket, TestApp, assert_readable, logs, soon};
 
 /// A phone of Malaysia: its country, its number there, and both as the app's tokens have it.
 pub(crate) const ALI: [&str; 3] = ["60", "123456789", "+60123456789"];
@@ -53,6 +53,7 @@ impl<'a> Contacts<'a> {
     }
 
     pub(crate) async fn add(&self, body: &Value) -> Answer {
+        logs::watch(body);
         self.send(self.request(Method::POST, "/contact/add").json(body)).await
     }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use switchboard::mock::Action;
 
 use crate::support::app::{token, token_of};
-use crate::support::{Socket, TestApp, assert_readable, soon};
+use crate::support::{Socket, TestApp, assert_readable, logs, soon};
 
 /// An HTTP client of this dialect that accepts no answer outside its envelope.
 pub(crate) struct Messaging<'a> {
@@ -80,6 +80,7 @@ impl<'a> Messaging<'a> {
 
     /// Whatever JSON `method` takes; none with `None`.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        body.into_iter().for_each(logs::watch);
         let request = self.request(method, path);
         self.send(match body {
             Some(body) => request.json(body),

@@ -251,6 +251,7 @@ impl TestApp {
     /// What a POST to the mock's own side does: `inbound-sms`, `sdk-message`, `user-online`, `delivery`.
     #[expect(clippy::disallowed_methods, reason = "the other side of Twilio, not a call of ours")]
     pub(crate) async fn other_side(&self, what: &str, body: &Value) -> Value {
+        logs::watch(body);
         let url = format!("{}/_mock/{what}", self.mock.url());
         let answer = self.http.post(url).json(body).send().await.unwrap();
         let status = answer.status();
@@ -307,6 +308,7 @@ impl TestApp {
         path: &str,
         form: &[(&str, &str)],
     ) -> Value {
+        form.iter().for_each(|(name, text)| logs::watch_field(name, text));
         let url = format!("{}/v1/Services/{}{path}", self.mock.url(), self.mock.service_sid());
         let request = self
             .http
@@ -365,6 +367,7 @@ pub(crate) fn token(identity: &str) -> String {
 
 /// A token of the app with these claims.
 pub(crate) fn token_of(claims: &Value, valid_for: Duration) -> String {
+    logs::watch(claims);
     let mut claims = claims.clone();
     let now = Clock::system().now().timestamp();
     let seconds = i64::try_from(valid_for.as_secs()).unwrap();

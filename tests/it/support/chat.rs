@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::app::token;
-use super::{TestApp, assert_readable, soon};
+use super::{TestApp, assert_readable, logs, soon};
 
 /// A client, perhaps with a token.
 #[derive(Clone)]
@@ -69,6 +69,7 @@ impl Chat {
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> ChatAnswer {
+        logs::watch(body);
         self.answer(self.request(Method::POST, path).json(body)).await
     }
 
@@ -159,6 +160,7 @@ impl ChatSocket {
     }
 
     pub(crate) async fn send(&mut self, frame: &Value) {
+        logs::watch(frame);
         self.write(Message::Text(frame.to_string().into())).await;
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{assert_readable, soon};
+use super::{assert_readable, logs, soon};
 
 /// Where the routes are.
 pub(crate) const API: &str = "/api/conversations";
@@ -59,15 +59,18 @@ impl Rest {
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        logs::watch(body);
         self.send(self.request(Method::POST, path).json(body)).await
     }
 
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+        logs::watch(body);
         self.send(self.request(Method::PATCH, path).json(body)).await
     }
 
     /// Whatever JSON `method` takes; none with `None`.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        body.into_iter().for_each(logs::watch);
         let request = self.request(method.parse().unwrap(), path);
         self.send(match body {
             Some(body) => request.json(body),

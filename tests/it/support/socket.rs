@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::soon;
+use super::{logs, soon};
 
 /// One client.
 pub(crate) struct Socket {
@@ -126,6 +126,7 @@ impl Socket {
     }
 
     pub(crate) async fn emit(&mut self, event: &str, payload: &Value) {
+        logs::watch(payload);
         self.emit_raw(&format!("{},{payload}", json!(event))).await;
     }
 
@@ -141,6 +142,7 @@ impl Socket {
 
     /// Emits an event with a callback; gives back what it will be answered with.
     pub(crate) async fn emit_with_ack(&mut self, event: &str, payload: &Value) -> u64 {
+        logs::watch(payload);
         self.acks += 1;
         let id = self.acks;
         self.write(format!("42{}{id}[{},{payload}]", self.namespace, json!(event))).await;

@@ -5,7 +5,7 @@ use reqwest::Response;
 use switchboard::mock::Mock;
 use switchboard::{twilio, webhooks};
 
-use super::{TestApp, soon};
+use super::{TestApp, logs, soon};
 
 /// A webhook in the making: names and values.
 #[derive(Debug, Clone)]
@@ -33,6 +33,7 @@ impl Webhook {
     }
 
     pub(crate) fn body(&self) -> String {
+        self.0.iter().for_each(|(name, text)| logs::watch_field(name, text));
         form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
     }
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{token, token_of};
 use crate::support::socket::Heard;
-use crate::support::{Socket, TestApp, assert_readable, soon};
+use crate::support::{Socket, TestApp, assert_readable, logs, soon};
 
 /// The event that is told when something has been counted, which nobody waits for but who asks.
 const UNREAD: &str = "conversation:unread_count_updated";
@@ -77,6 +77,7 @@ impl<'a> Api<'a> {
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        logs::watch(body);
         self.send(self.request("POST", path).json(body)).await
     }
 
@@ -90,6 +91,8 @@ impl<'a> Api<'a> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = soon("an answer", response.text()).await.unwrap();
         let body: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} {text:?}"));
+        // One-time codes are told here alone.
+        logs::watch(&body["data"]);
         let answer = Answer { status, headers, body };
         assert_eq!(answer.headers["content-type"], "application/json", "{answer:?}");
         if !(200..300).contains(&status) {
