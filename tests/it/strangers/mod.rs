@@ -5,6 +5,7 @@ mod ids;
 mod rest;
 mod routes;
 mod sockets;
+mod who_exists;
 
 use std::time::Duration;
 

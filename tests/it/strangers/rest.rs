@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::routes::{About, Names, ROUTES, Route};
+use super::routes::{About, Names, ROUTES, Route, all_ways};
 use super::{Actor, Scene, ask};
 use crate::support::app::API_KEY;
 
@@ -23,7 +23,7 @@ async fn who_is_not_concerned_learns_nothing_and_changes_nothing() {
     let before = scene.app.asked().len();
     for actor in Actor::strangers(&scene.app).await {
         for names in scene.all() {
-            for route in ROUTES.iter().filter(|route| concerns(route, names, &scene)) {
+            for route in all_ways().iter().filter(|route| concerns(route, names, &scene)) {
                 let what = format!("{} {} by {}", route.method, route.target(names), actor.name);
                 let told = route.ask(&scene.app, &actor, names).await;
                 told.assert_clean(&canaries, &what);
@@ -50,7 +50,7 @@ async fn who_is_not_known_is_answered_nothing_at_all() {
     let before = scene.app.asked().len();
     for actor in Actor::unknown() {
         for names in scene.all() {
-            for route in ROUTES.iter().filter(|route| concerns(route, names, &scene)) {
+            for route in all_ways().iter().filter(|route| concerns(route, names, &scene)) {
                 let what = format!("{} {} by {}", route.method, route.target(names), actor.name);
                 let told = route.ask(&scene.app, &actor, names).await;
                 told.assert_clean(&canaries, &what);
@@ -78,7 +78,7 @@ async fn a_guest_knows_support_and_nothing_else() {
     let guest = Actor::guest(&scene.app).await;
     let before = scene.app.asked().len();
     for names in scene.all() {
-        for route in ROUTES.iter().filter(|route| concerns(route, names, &scene)) {
+        for route in all_ways().iter().filter(|route| concerns(route, names, &scene)) {
             let what = format!("{} {}", route.method, route.target(names));
             let told = route.ask(&scene.app, &guest, names).await;
             told.assert_clean(&canaries, &what);

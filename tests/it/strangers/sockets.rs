@@ -6,6 +6,7 @@ use switchboard::dialects::PROTOCOLS;
 use super::routes::Names;
 use super::{PHONE, Scene};
 use crate::support::app::token;
+use crate::support::chat::ChatSocket;
 use crate::support::socket::Heard;
 use crate::support::{Socket, TestApp, soon};
 use crate::support_dialect::{Api, Line};
@@ -35,6 +36,10 @@ fn events(names: &Names) -> Vec<Sent> {
         add("conversations", "leave_conversation", false, here);
         let message = json!({ "conversationSid": sid, "author": who, "body": "let me in" });
         add("conversations", "send_message", true, message);
+        let frame = json!({
+            "conversationId": sid, "conversation_id": sid, "senderId": who, "receiverId": "bob", "text": "let me in",
+        });
+        add("chat", "chat_message", true, frame);
     }
     add("conversations", "user_connect", true, json!({ "userId": "alice", "identity": "alice" }));
     add("conversations", "user_connect", true, json!({ "identity": "alice", "token": "nonsense" }));
@@ -164,7 +169,7 @@ async fn no_token_that_does_not_hold_opens_a_socket() {
             );
         }
         let path = format!("/ws/chat/{}/?token={}", scene.pair.conversation, auth["token"].as_str().unwrap());
-        let mut raw = crate::support::chat::ChatSocket::connect(app.address, actor.name, &path).await;
+        let mut raw = ChatSocket::connect(app.address, actor.name, &path).await;
         raw.hears_error("UNAUTHORIZED").await;
         raw.is_closed_with(4001).await;
     }
@@ -177,7 +182,47 @@ async fn no_token_that_does_not_hold_opens_a_socket() {
     scene.app.finish([]).await;
 }
 
-/// Every event that a dialect listens to is sent above; the one frame of the chat dialect has no say in where it goes.
+/// The frame of the chat dialect, on a connection that is in a conversation of the stranger's own.
+#[tokio::test]
+async fn no_frame_reaches_another_conversation_than_the_connections_own() {
+    let scene = Scene::set().await;
+    let app = &scene.app;
+    let canaries = scene.canaries().await;
+    let own = app.conversation(&["mallory", "carol"]).await;
+    let mut raw = app.chat_socket("mallory", &own).await;
+    let mut pair = app.room(&scene.pair.conversation, &["alice", "bob"]).await;
+    let mut bob = app.chat_socket("bob", &scene.pair.conversation).await;
+    pair[0].hears_nothing_else().await;
+    pair[1].hears_nothing_else().await;
+    let seen = scene.as_alice_sees_it().await;
+    let before = app.asked().len();
+    for names in scene.all() {
+        for sent in events(names).iter().filter(|sent| sent.dialect == "chat") {
+            let mut frame = sent.payload.clone();
+            frame["type"] = json!(sent.event);
+            raw.send(&frame).await;
+            let told = raw.hears("error").await;
+            assert!(["FORBIDDEN", "RECEIVER_NOT_FOUND"].contains(&told["error"].as_str().unwrap()), "{told}");
+            assert_clean(&told.to_string(), &canaries);
+        }
+    }
+    raw.hears_nothing_else().await;
+    bob.hears_nothing_else().await;
+    assert_eq!(scene.meddled(before), [""; 0]);
+    assert_eq!(scene.as_alice_sees_it().await, seen);
+    for socket in &mut pair {
+        socket.hears_nothing_else().await;
+    }
+
+    // Nor does it hear what is said there.
+    bob.say("bob", &canaries[0]).await;
+    bob.hears_message().await;
+    raw.hears_nothing_else().await;
+    drop((raw, bob, pair));
+    scene.app.finish([]).await;
+}
+
+/// Every event that a dialect listens to is sent above.
 #[test]
 fn the_table_has_every_event() {
     let names = Names {
@@ -188,7 +233,7 @@ fn the_table_has_every_event() {
     };
     let sent = events(&names);
     for protocol in PROTOCOLS {
-        for event in protocol.listens.iter().filter(|_| protocol.name != "chat") {
+        for event in protocol.listens {
             let found = sent.iter().any(|sent| sent.dialect == protocol.name && sent.event == *event);
             assert!(found, "{} of {} is not in the table", event, protocol.name);
         }
