@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::contacts::{ALI, Contacts, contact};
+use crate::support::webhook::Webhook;
 use crate::support::{Socket, TestApp, TestDatabase, soon, until};
 
 /// What people notice of a database that is away: the first who asks waits for it, the others do not.
@@ -62,6 +63,18 @@ impl Scene {
             assert!(began.elapsed() < UNNOTICED, "{:?}", began.elapsed());
         }
         answer.code
+    }
+
+    /// Twilio, which waits for an answer, is answered in time, however many reports come.
+    async fn takes_reports_in_time(&self) {
+        for number in 0..20 {
+            let elsewhere = format!("CH{number:032}");
+            let report = Webhook::sample("webhook_onConversationUpdated.form", &self.app.mock)
+                .with("ConversationSid", &elsewhere);
+            let began = Instant::now();
+            self.app.tell(&report).await;
+            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        }
     }
 
     /// Bob says something, a new pair meets, and lists are read, as if nothing were missing.
@@ -124,6 +137,7 @@ async fn a_postgres_that_stops_and_starts_again_is_hardly_noticed() {
     let mut scene = Scene::on(database).await;
     server("stop").await;
     is_away(&scene.app).await;
+    scene.takes_reports_in_time().await;
     scene.goes_on().await;
     assert_eq!(scene.adds_a_contact().await, 503);
     server("start").await;
@@ -140,6 +154,7 @@ async fn a_postgres_that_falls_silent_is_hardly_noticed() {
     let mut scene = Scene::on(database.through(port)).await;
     frozen.send(true).unwrap();
     is_away(&scene.app).await;
+    scene.takes_reports_in_time().await;
     scene.goes_on().await;
     assert_eq!(scene.adds_a_contact().await, 503);
     frozen.send(false).unwrap();
@@ -155,6 +170,7 @@ async fn an_sqlite_file_that_somebody_else_has_locked_is_hardly_noticed() {
     let mut scene = Scene::on(database.clone()).await;
     let mut somebody = database.connection().await;
     let lock = somebody.begin_with("BEGIN EXCLUSIVE").await.unwrap();
+    scene.takes_reports_in_time().await;
     scene.goes_on().await;
     lock.rollback().await.unwrap();
     is_back(&scene.app).await;

@@ -119,7 +119,60 @@ async fn reports_of_another_account_or_service_are_refused_though_signed() {
         let webhook = scene.message(0).with(field, &sid);
         assert_eq!(scene.status_of(webhook.body(), &scene.signature(&webhook)).await, 403, "{field}");
     }
-    scene.finish().await;
+    // Older deliveries do not say which service: the account alone decides.
+    let mut older = scene.message(0);
+    older.0.retain(|(name, _)| name != "ChatServiceSid");
+    let foreign = older.clone().with("AccountSid", &format!("AC{}", "9".repeat(32)));
+    assert_eq!(scene.status_of(foreign.body(), &scene.signature(&foreign)).await, 403);
+    assert_eq!(scene.status_of(older.body(), &scene.signature(&older)).await, 200);
+    let Scene { app, mut bob, .. } = scene;
+    assert_eq!(bob.hears_message().await, "0");
+    app.finish([bob]).await;
+}
+
+#[tokio::test]
+async fn while_the_auth_token_is_rotated_reports_are_signed_with_either() {
+    const NEXT: &str = "the-auth-token-that-comes-next-0";
+    let settings = Config { twilio_auth_token_secondary: Some(NEXT.into()), ..Config::default() };
+    let app = TestApp::with(Stage { silent: true, settings, ..Stage::default() }).await;
+    let conversation = app.conversation(&["alice", "bob"]).await;
+    let mut bob = app.room(&conversation, &["bob"]).await.remove(0);
+    for (index, (token, status)) in
+        [(app.mock.auth_token(), 200), (NEXT, 200), ("the-auth-token-of-somebody-else0", 403)]
+            .into_iter()
+            .enumerate()
+    {
+        let report = Webhook::sample("webhook_onMessageAdded.form", &app.mock)
+            .with("ConversationSid", &conversation)
+            .with("DateCreated", &ago(TimeDelta::zero()))
+            .with("MessageSid", &message_sid(u32::try_from(index).unwrap()))
+            .with("Index", &index.to_string());
+        let signature = sign_form(token, &app.webhook_url(), &report.0);
+        assert_eq!(app.post_webhook(report.body(), &signature, None).await.status(), status, "{index}");
+        if status == 200 {
+            assert_eq!(bob.hears("new_message").await["message"]["index"], index);
+        }
+    }
+    app.finish([bob]).await;
+}
+
+#[tokio::test]
+async fn a_report_that_comes_to_two_nodes_at_once_is_told_to_each_socket_once() {
+    let scene = Scene::start().await;
+    let node = scene.app.node().await;
+    let mut alice = node.room(&scene.conversation, &["alice"]).await.remove(0);
+    for index in 0..3 {
+        let report = scene.message(index);
+        let (here, there) = (scene.app.tell(&report), node.tell(&report));
+        tokio::join!(here, there, scene.app.tell(&report), node.tell(&report));
+    }
+    let Scene { app, mut bob, .. } = scene;
+    for index in 0..3 {
+        assert_eq!(bob.hears_message().await, index.to_string());
+        assert_eq!(alice.hears_message().await, index.to_string());
+    }
+    node.finish([alice]).await;
+    app.finish([bob]).await;
 }
 
 #[tokio::test]

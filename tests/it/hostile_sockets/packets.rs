@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{connected, here};
-use crate::support::TestApp;
 use crate::support::socket::Heard;
+use crate::support::{TestApp, soon};
 
 #[tokio::test]
 async fn what_is_no_packet_ends_its_connection_at_most() {
@@ -47,6 +47,16 @@ async fn what_is_no_packet_ends_its_connection_at_most() {
     ] {
         let mut mallory = app.socket("mallory").await;
         mallory.write(packet.to_owned()).await;
+        // Either it is the end, or what comes after it is answered.
+        mallory.flood("42[\"ping\"]", 1).await;
+        let answered = async {
+            while let Some(heard) = mallory.packet().await {
+                if heard.starts_with("42[\"pong\"") {
+                    break;
+                }
+            }
+        };
+        soon(format!("what {packet:.40} leads to"), answered).await;
     }
     assert_eq!(app.asked_since(before), [""; 0]);
     app.rest().say(&conversation, "alice", "all is well").await;
