@@ -1,6 +1,7 @@
 //! Conversations themselves: create (all or nothing), fetch, rename, delete. Lists of them are `lists.rs`; the one
 //! conversation of a pair is `direct.rs`.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::error::or_not_found;
 use super::events::Seen;
 use super::groups::{GROUP_NAMES, Roles};
 use super::participants::NewParticipant;
+use super::superseded::Superseded;
 use super::{
     Changed, Conversation, ConversationSid, ConversationState, Core, Error, Event, Member, Participant, look,
 };
@@ -67,6 +69,7 @@ pub(super) struct Conversations {
     cache: Cache<ConversationSid, Arc<Conversation>>,
     /// Ids that Twilio did not know a moment ago.
     unknown: moka::sync::Cache<ConversationSid, ()>,
+    superseded: Superseded,
 }
 
 impl Conversations {
@@ -80,7 +83,13 @@ impl Conversations {
                 .max_capacity(UNKNOWN_AT_MOST)
                 .time_to_live(UNKNOWN_FOR)
                 .build(),
+            superseded: Superseded::new(),
         }
+    }
+
+    /// Whether `reported` has given way to another state of the same second.
+    pub(super) fn is_superseded(&self, reported: &Conversation) -> bool {
+        self.superseded.contains(&state_of(reported))
     }
 
     /// Refuses an id that Twilio did not know a moment ago.
@@ -351,11 +360,18 @@ impl Core {
         let Some(before) = before else {
             return Some(Changed { friendly_name: true, attributes: true, state: true });
         };
-        (before.date_updated <= now.date_updated).then(|| Changed {
+        if before.date_updated > now.date_updated {
+            return None;
+        }
+        let changed = Changed {
             friendly_name: before.friendly_name != now.friendly_name,
             attributes: before.attributes != now.attributes,
             state: before.state != now.state,
-        })
+        };
+        if changed.any() && before.date_updated == now.date_updated {
+            self.conversations.superseded.note(&state_of(before), &state_of(now));
+        }
+        Some(changed)
     }
 
     /// Deletes a conversation for everybody. One Twilio call.
@@ -393,6 +409,12 @@ impl Core {
             self.publish(&Event::ConversationRemoved { conversation: sid });
         }
     }
+}
+
+/// What makes a state of a conversation another one.
+fn state_of(conversation: &Conversation) -> impl Hash {
+    let Conversation { sid, friendly_name, attributes, state, date_updated, .. } = conversation;
+    (*sid, *date_updated, friendly_name, attributes, *state)
 }
 
 /// A person makes conversations they are in themselves; an admin, and anybody where claimed identities are believed, makes

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::deliveries::CopyReport;
 use super::events::Seen;
-use super::{Conversation, Core, Message, Participant};
+use super::{Conversation, ConversationSid, ConversationState, Core, Message, Participant};
 use crate::twilio::{Webhook, WebhookEvent};
 
 /// Reports that may wait. Above it Twilio is told to come back.
@@ -22,6 +22,8 @@ const QUEUE: usize = 1_024;
 /// What is older than this is not told: nobody waits for it, and an old report may be replayed by somebody who got hold of it
 /// (signatures carry no time).
 const NEWS_FOR: TimeDelta = TimeDelta::minutes(15);
+/// Bytes of a token by which a repeat is known: a longer one is none of Twilio's, and nobody signs it.
+const TOKEN_BYTES: usize = 128;
 /// How long the queue may take to run dry at the end.
 const DRAIN_FOR: Duration = Duration::from_secs(2);
 
@@ -82,7 +84,7 @@ impl Inbound {
 
 impl Core {
     async fn take_in(&self, report: Webhook, token: Option<String>) {
-        if let Some(token) = token
+        if let Some(token) = token.filter(|token| token.len() <= TOKEN_BYTES)
             && !self.door.first(Seen::Webhook(token.into()))
         {
             return;
@@ -105,17 +107,15 @@ impl Core {
                 self.conversation_added(Arc::new(dated(conversation)), Vec::new(), None).await;
             }
             WebhookEvent::ConversationUpdated(conversation) => {
+                let conversation = dated(conversation);
                 if self.is_long_ago(conversation.date_updated) {
                     self.conversations.forget(conversation.sid).await;
-                } else {
-                    self.conversation_changed(dated(conversation)).await;
+                } else if !self.conversations.is_superseded(&conversation) {
+                    self.conversation_changed(conversation).await;
                 }
             }
-            WebhookEvent::ConversationStateUpdated { conversation_sid, to, .. } => {
-                // The report has no other field; what is not in memory has nobody who would have to forget it.
-                if let Some(known) = self.conversations.find(conversation_sid).await {
-                    self.conversation_changed(Conversation { state: to, ..(*known).clone() }).await;
-                }
+            WebhookEvent::ConversationStateUpdated { conversation_sid, from, to, at, .. } => {
+                self.state_changed(conversation_sid, from, to, at).await;
             }
             WebhookEvent::ConversationRemoved { conversation_sid } => {
                 self.conversation_removed(conversation_sid).await
@@ -128,16 +128,27 @@ impl Core {
                 }
             }
             WebhookEvent::ParticipantUpdated(participant) => {
+                let participant = joined(participant);
                 if self.is_long_ago(participant.date_updated) {
                     self.participants.forget(participant.conversation_sid).await;
-                } else {
-                    self.participant_changed(joined(participant)).await;
+                } else if !self.participants.is_superseded(&participant) {
+                    self.participant_changed(participant).await;
                 }
             }
             WebhookEvent::ParticipantRemoved(participant) => {
-                self.participant_removed(&Arc::new(participant)).await
+                // Whoever is gone stays gone, however old the report is; but where nobody knows who is in, they may be back.
+                let is_known = self.participants.find(participant.conversation_sid).await.is_some();
+                if is_known || !self.is_long_ago(participant.date_updated) {
+                    self.participant_removed(&Arc::new(participant)).await;
+                } else {
+                    self.forget_list_of(&participant).await;
+                }
             }
-            WebhookEvent::UserUpdated(user) => self.user_changed(&user).await,
+            WebhookEvent::UserUpdated(user) => {
+                if !self.is_long_ago(user.date_updated) {
+                    self.user_changed(&user).await;
+                }
+            }
             WebhookEvent::DeliveryUpdated {
                 conversation_sid,
                 message_sid,
@@ -157,6 +168,25 @@ impl Core {
             // A new user is in no conversation yet; what asks for leave has happened to nobody.
             WebhookEvent::UserAdded(_) | WebhookEvent::MessageAdd { .. } | WebhookEvent::Unhandled { .. } => {
             }
+        }
+    }
+
+    /// Takes in that a conversation went from one state to another. The report has no other field; what is not in memory has
+    /// nobody who would have to forget it.
+    async fn state_changed(
+        &self,
+        sid: ConversationSid,
+        from: ConversationState,
+        to: ConversationState,
+        at: Option<DateTime<Utc>>,
+    ) {
+        let Some(known) = self.conversations.find(sid).await else { return };
+        let Some(at) = at.map(seconds).filter(|at| !self.is_long_ago(*at)) else {
+            return self.conversations.forget(sid).await;
+        };
+        // Within the second of what is known only the state it began from says that it is the newer one.
+        if at > known.date_updated || (at == known.date_updated && from == known.state) {
+            self.conversation_changed(Conversation { state: to, date_updated: at, ..(*known).clone() }).await;
         }
     }
 

@@ -317,10 +317,20 @@ impl Core {
         .await;
     }
 
-    /// Somebody has read up to `index`.
+    /// Somebody's list is to be read anew: whether they are in the participant's conversation is not known.
+    pub(super) async fn forget_list_of(&self, participant: &Participant) {
+        if let Some(identity) = participant.identity.as_deref().and_then(|id| Identity::try_from(id).ok()) {
+            self.lists.changes.note(&identity);
+            self.lists.people.invalidate(&identity).await;
+        }
+    }
+
+    /// Somebody has read up to `index`; nobody unreads.
     pub(super) async fn list_read(&self, participant: &Participant, index: i64) {
         self.with_list(participant, |memberships| {
-            if let Some(membership) = memberships.get_mut(&participant.conversation_sid) {
+            if let Some(membership) = memberships.get_mut(&participant.conversation_sid)
+                && membership.last_read < Some(index)
+            {
                 *membership = Membership { last_read: Some(index), unread_at_twilio: None };
             }
         })

@@ -25,6 +25,7 @@
 //! - tell the world                                   `events.rs`
 //! - restore the database from what Twilio has        `reindex.rs`
 //! - read ids, fail, notice a change while reading    `ids.rs`, `error.rs`, `changes.rs`
+//! - know a late report of the same second            `superseded.rs`
 
 mod acquaintances;
 mod blocks;
@@ -65,6 +66,7 @@ mod reindex;
 mod secret;
 mod settings;
 mod sign_outs;
+mod superseded;
 mod support;
 mod sweep;
 mod typing;

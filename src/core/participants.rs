@@ -5,6 +5,7 @@
 //! `presence.rs`; phones are brought in by `phone_participants.rs`.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::changes::Changes;
 use super::conversations::OURS;
 use super::events::Seen;
 use super::groups::GroupRole;
+use super::superseded::Superseded;
 use super::{ConversationSid, Core, Error, Event, Participant, ParticipantSid, look};
 use crate::auth::{AuthError, Caller, Identity};
 use crate::twilio;
@@ -97,6 +99,7 @@ pub(super) struct Rosters {
     people: moka::sync::Cache<Identity, Arc<Mutex<HashSet<ConversationSid>>>>,
     /// By conversation: a roster that changed while it was read is read again.
     changes: Changes,
+    superseded: Superseded,
 }
 
 /// A report was older than what is known.
@@ -171,11 +174,13 @@ impl Rosters {
             cache: Cache::builder().max_capacity(ROSTERS_AT_MOST).time_to_idle(KEPT_FOR).build(),
             people: moka::sync::Cache::builder().max_capacity(PEOPLE_AT_MOST).time_to_idle(KEPT_FOR).build(),
             changes: Changes::new(),
+            superseded: Superseded::new(),
         }
     }
 
     /// Takes in a participant that was added or changed, and gives what was known of them before; `Err` for a late report
     /// of an older state. Looking and replacing are one step, so of two reports of one change only one sees a difference.
+    /// Read horizons only advance: of two within a second the dates do not say which is newer.
     pub(super) async fn take_in(
         &self,
         participant: &Arc<Participant>,
@@ -185,11 +190,30 @@ impl Rosters {
         let Some(roster) = self.cache.get(&participant.conversation_sid).await else { return Ok(None) };
         let mut state = roster.state.lock();
         let before = participant.identity.as_ref().and_then(|identity| state.people.get(identity)).cloned();
-        if before.as_ref().is_some_and(|before| before.date_updated > participant.date_updated) {
+        let Some(before) = before else {
+            state.insert(Arc::clone(participant));
+            return Ok(None);
+        };
+        let is_earlier_stay = before.sid != participant.sid && before.date_created > participant.date_created;
+        if before.date_updated > participant.date_updated || is_earlier_stay {
             return Err(Outdated);
         }
-        state.insert(Arc::clone(participant));
-        Ok(before)
+        let same_second = before.date_updated == participant.date_updated;
+        if same_second && !is_alike(&before, participant) {
+            self.superseded.note(&state_of(&before), &state_of(participant));
+        }
+        let read = before.last_read_message_index.filter(|_| before.sid == participant.sid);
+        state.insert(if read > participant.last_read_message_index {
+            Arc::new(Participant { last_read_message_index: read, ..(**participant).clone() })
+        } else {
+            Arc::clone(participant)
+        });
+        Ok(Some(before))
+    }
+
+    /// Whether `reported` has given way to another state of the same second.
+    pub(super) fn is_superseded(&self, reported: &Participant) -> bool {
+        self.superseded.contains(&state_of(reported))
     }
 
     /// Takes out a participant that was removed.
@@ -486,10 +510,18 @@ impl Core {
         participant
     }
 
-    /// Takes in and tells that somebody was removed.
+    /// Takes in and tells that somebody was removed. Of somebody who is back already it is told to nobody: they would be taken
+    /// for gone.
     pub(super) async fn participant_removed(&self, participant: &Arc<Participant>) {
         let conversation = participant.conversation_sid;
         self.participants.take_out(conversation, participant.sid).await;
+        if let (Some(identity), Some(roster)) =
+            (participant.identity.as_deref(), self.participants.find(conversation).await)
+            && roster.find(identity).is_some()
+        {
+            self.door.first(Seen::ParticipantRemoved(participant.sid));
+            return;
+        }
         self.list_participant_removed(participant).await;
         if let Some(identity) = &participant.identity {
             self.person_left_direct(conversation, identity).await;
@@ -508,6 +540,16 @@ impl Core {
     ) -> Result<Arc<Participant>, Error> {
         self.roster(conversation).await?.find(identity.as_str()).ok_or(Error::NotAMember)
     }
+}
+
+/// What makes a state of a participant another one, but for how far they have read.
+fn state_of(participant: &Participant) -> impl Hash {
+    let Participant { sid, attributes, role_sid, date_updated, .. } = participant;
+    (*sid, *date_updated, attributes, *role_sid)
+}
+
+fn is_alike(one: &Participant, other: &Participant) -> bool {
+    one.sid == other.sid && one.attributes == other.attributes && one.role_sid == other.role_sid
 }
 
 /// Who may change what somebody else wrote: they themselves, an admin, and anybody where claimed identities are believed.

@@ -16,6 +16,8 @@ use crate::twilio::User;
 const KEPT_AT_MOST: u64 = 50_000;
 /// How long an access token is valid.
 const TOKEN_FOR: Duration = Duration::from_secs(3600);
+/// How long it is known how old that is which Twilio told last of somebody; a report that comes later still is not taken in.
+const TOLD_FOR: Duration = Duration::from_secs(3600);
 /// How long it is believed: Twilio reports changes only while its webhook reaches us.
 const KEPT_FOR: Duration = Duration::from_secs(15);
 /// How long somebody counts as being on Twilio's SDK of whom nothing else is reported: bounds what a lost report can hide.
@@ -46,6 +48,8 @@ pub(super) struct People {
     reachability: Cache<Identity, Reachability>,
     /// Who is on Twilio's own SDK, and of when that is: for lists, which ask nobody.
     at_twilio: moka::sync::Cache<Identity, DateTime<Utc>>,
+    /// Of when the newest is that Twilio told of somebody.
+    told: moka::sync::Cache<Identity, DateTime<Utc>>,
 }
 
 impl People {
@@ -56,7 +60,14 @@ impl People {
                 .max_capacity(KEPT_AT_MOST)
                 .time_to_live(AT_TWILIO_FOR)
                 .build(),
+            told: moka::sync::Cache::builder().max_capacity(KEPT_AT_MOST).time_to_live(TOLD_FOR).build(),
         }
+    }
+
+    /// Notes that Twilio told of somebody as they were at `at`.
+    pub(super) fn note_told(&self, identity: &Identity, at: DateTime<Utc>) {
+        let newest = self.told.get(identity).map_or(at, |told| told.max(at));
+        self.told.insert(identity.clone(), newest);
     }
 
     /// Since when it is known that they are on Twilio's own SDK, if they are.
@@ -157,9 +168,16 @@ impl Core {
     /// Takes in what Twilio reports of a person, and tells how they are where they share a conversation.
     pub(super) async fn user_changed(&self, user: &User) {
         let Ok(identity) = Identity::try_from(user.identity.as_str()) else { return };
+        let told = self.people.told.get(&identity);
+        if told.is_some_and(|told| user.date_updated < told) {
+            return;
+        }
         let reachability = reachability_of(user);
         self.people.reachability.insert(identity.clone(), reachability).await;
-        self.user_told(&identity, user).await;
+        if told.is_some() || !self.is_older_than_profile(&identity, user).await {
+            self.people.note_told(&identity, user.date_updated);
+            self.user_told(&identity, user).await;
+        }
         self.note_at_twilio(&identity, user);
         let online = reachability.online || self.presence.is_online(identity.as_str());
         let state = if online { "online" } else { "offline" };
@@ -171,6 +189,12 @@ impl Core {
             last_seen: Some(user.date_updated),
         };
         self.tell_status_where_shared(status).await;
+    }
+
+    /// Whether anything was told of a person since the time of a report: after a restart it is not known what Twilio told last.
+    async fn is_older_than_profile(&self, identity: &Identity, user: &User) -> bool {
+        let known = self.profile(identity).await.ok().flatten();
+        known.is_some_and(|known| user.date_updated.timestamp() < known.updated_at.timestamp())
     }
 }
 

@@ -80,7 +80,7 @@ impl Core {
         let now = Arc::new(now);
         let Ok(before) = self.participants.take_in(&now).await else { return };
         let read_before = before.and_then(|before| before.last_read_message_index);
-        let Some(index) = now.last_read_message_index.filter(|index| read_before != Some(*index)) else {
+        let Some(index) = now.last_read_message_index.filter(|index| read_before < Some(*index)) else {
             return;
         };
         self.list_read(&now, index).await;

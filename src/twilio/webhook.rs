@@ -7,6 +7,7 @@
 
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -74,6 +75,8 @@ pub enum WebhookEvent {
         to: ConversationState,
         /// `API`, `TIMER` or `EVENT`.
         reason: Option<String>,
+        /// When it changed.
+        at: Option<DateTime<Utc>>,
     },
     /// `onConversationRemoved`.
     ConversationRemoved {
@@ -201,6 +204,7 @@ fn event(fields: &Fields<'_>) -> Result<WebhookEvent, WebhookError> {
             from: fields.required("StateFrom")?,
             to: fields.required("StateTo")?,
             reason: fields.owned("Reason"),
+            at: fields.optional("StateUpdated")?,
         },
         "onConversationRemoved" => {
             WebhookEvent::ConversationRemoved { conversation_sid: fields.required("ConversationSid")? }

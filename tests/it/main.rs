@@ -18,6 +18,7 @@ mod env_example;
 mod every_dialect;
 mod files;
 mod hostile_sockets;
+mod late_webhooks;
 mod limits;
 mod lost_webhooks;
 mod mass_assignment;

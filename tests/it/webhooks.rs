@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use switchboard::clock::Clock;
@@ -12,14 +12,8 @@ use switchboard::server;
 use switchboard::twilio::{self, sign_form};
 
 use crate::support::app::Stage;
-use crate::support::webhook::Webhook;
+use crate::support::webhook::{Webhook, ago};
 use crate::support::{Socket, TestApp, soon};
-
-/// The moment some time ago, as Twilio's webhooks write it.
-fn ago(time: TimeDelta) -> String {
-    let then: chrono::DateTime<Utc> = Clock::system().now() - time;
-    then.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}
 
 /// Alice and Bob in a conversation, Bob in its room, nothing said yet; Twilio tells only what the test tells.
 struct Scene {

@@ -107,10 +107,14 @@ impl Core {
             match self.twilio.create_user(&new).await {
                 // Made by somebody else just now.
                 Err(error) if error.is_already_user() => {}
-                made => return Ok(made.map(drop)?),
+                made => {
+                    self.people.note_told(identity, made?.date_updated);
+                    return Ok(());
+                }
             }
         }
-        self.twilio.update_user(identity.as_str(), &changes).await?;
+        let changed = self.twilio.update_user(identity.as_str(), &changes).await?;
+        self.people.note_told(identity, changed.date_updated);
         Ok(())
     }
 

@@ -95,13 +95,17 @@ impl Core {
     /// Takes in how a conversation is now, if it is support; tells what is new.
     pub(in crate::core) async fn take_in_support(&self, conversation: &Conversation) {
         let Some(now) = SupportConversation::of(conversation).map(Arc::new) else { return };
+        let is_superseded = self.conversations.is_superseded(conversation);
         let mut before = None;
         let mut is_news = false;
         // Compared and kept in one step: our own change and Twilio's report of it often come together.
         self.support.conversations.entry(now.sid).and_compute_with(|entry| {
             before = entry.and_then(moka::Entry::into_value);
-            is_news =
-                before.as_ref().is_none_or(|before| **before != *now && before.updated_at <= now.updated_at);
+            is_news = before.as_ref().is_none_or(|before| {
+                **before != *now
+                    && (before.updated_at < now.updated_at
+                        || (before.updated_at == now.updated_at && !is_superseded))
+            });
             if is_news { Op::Put(Some(Arc::clone(&now))) } else { Op::Nop }
         });
         if !is_news {

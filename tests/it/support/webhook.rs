@@ -1,11 +1,19 @@
 //! Twilio, telling: signed webhooks from the samples of `fixtures/twilio/webhooks`.
 #![expect(clippy::disallowed_methods, reason = "Twilio's part, not a call to Twilio")]
 
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Response;
+use switchboard::clock::Clock;
 use switchboard::mock::Mock;
 use switchboard::{twilio, webhooks};
 
 use super::{TestApp, logs, soon};
+
+/// The moment some time ago, as Twilio's webhooks write it.
+pub(crate) fn ago(time: TimeDelta) -> String {
+    let then: DateTime<Utc> = Clock::system().now() - time;
+    then.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
 
 /// A webhook in the making: names and values.
 #[derive(Debug, Clone)]
