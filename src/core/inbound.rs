@@ -24,6 +24,8 @@ const QUEUE: usize = 1_024;
 const NEWS_FOR: TimeDelta = TimeDelta::minutes(15);
 /// Bytes of a token by which a repeat is known: a longer one is none of Twilio's, and nobody signs it.
 const TOKEN_BYTES: usize = 128;
+/// How long Twilio waits for leave to add a message; what is not known by then is permitted.
+const PERMIT_WITHIN: Duration = Duration::from_millis(300);
 /// How long the queue may take to run dry at the end.
 const DRAIN_FOR: Duration = Duration::from_secs(2);
 
@@ -57,13 +59,17 @@ impl Inbound {
         Self { core, queue }
     }
 
-    /// Whether what Twilio is about to do may be done; `None` for reports of what has happened. Asks nobody but memory and
-    /// the database: Twilio and whoever writes wait for it.
+    /// Whether what Twilio is about to do may be done; `None` for reports of what has happened. Asks nobody but memory and,
+    /// for [`PERMIT_WITHIN`], the database: Twilio and whoever writes wait for it.
     pub async fn permits(&self, report: &Webhook) -> Option<bool> {
         let WebhookEvent::MessageAdd { conversation_sid, author } = &report.event else { return None };
         // Over the SDK a message may name any author; who is connected is who writes.
         let author = report.client_identity.as_ref().unwrap_or(author);
-        Some(self.core.permits_message(*conversation_sid, author).await)
+        let permitting = self.core.permits_message(*conversation_sid, author);
+        Some(tokio::time::timeout(PERMIT_WITHIN, permitting).await.unwrap_or_else(|_| {
+            tracing::warn!("whether a message may be added was not known in time; it is permitted");
+            true
+        }))
     }
 
     /// Takes a verified report; `token` is its `I-Twilio-Idempotency-Token`.

@@ -165,6 +165,27 @@ async fn a_postgres_that_falls_silent_is_hardly_noticed() {
 }
 
 #[tokio::test]
+async fn leave_to_add_a_message_is_given_at_once_though_postgres_is_silent() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let (port, frozen) = freezer(&database).await;
+    let app = TestApp::on(database.through(port)).await;
+    let conversation = app.conversation(&["alice", "bob"]).await;
+    frozen.send(true).unwrap();
+    let asking = Webhook::sample("webhook_pre_onMessageAdd.form", &app.mock)
+        .with("ConversationSid", &conversation)
+        .with("ClientIdentity", "alice")
+        .with("Author", "alice");
+    for _ in 0..2 {
+        let began = Instant::now();
+        app.tell(&asking).await;
+        assert!(began.elapsed() < UNNOTICED, "{:?}", began.elapsed());
+    }
+    frozen.send(false).unwrap();
+    is_back(&app).await;
+    app.finish([]).await;
+}
+
+#[tokio::test]
 async fn an_sqlite_file_that_somebody_else_has_locked_is_hardly_noticed() {
     let database = TestDatabase::sqlite();
     let mut scene = Scene::on(database.clone()).await;
