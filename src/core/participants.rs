@@ -344,6 +344,15 @@ impl Core {
         read
     }
 
+    /// Takes in who is no participant any more though nobody reported it. One Twilio call when what is known is old.
+    pub(super) async fn notice_who_is_gone(&self, conversation: ConversationSid) -> Result<(), Error> {
+        let roster = self.roster(conversation).await?;
+        if roster.read_at.elapsed() >= FRESH_FOR {
+            self.roster_anew(conversation, roster).await?;
+        }
+        Ok(())
+    }
+
     /// Takes in that people of `known` are not in it `now`: the report of their removal was lost, and their sockets would
     /// hear on. Not of those who came after `known` was read: Twilio's lists may lag behind.
     async fn notice_absence(&self, known: &Roster, now: &Roster) {

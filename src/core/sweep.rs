@@ -1,4 +1,5 @@
-//! Lost reports: the conversations somebody looks at are compared with Twilio once a minute, and what is missing is told.
+//! Lost reports: the conversations somebody looks at are compared with Twilio once a minute, and what is missing is told: new
+//! messages, and who is no participant any more, whose sockets leave the room then.
 //!
 //! Twilio delivers a webhook at least once only as long as we answer; what was reported while we did not is never reported
 //! again. Conversations in whose room nobody is are not looked after: whoever comes reads their history.
@@ -21,9 +22,9 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// must not stay together.
 const DUE_AFTER: Duration = Duration::from_secs(60);
 const JITTER: Duration = Duration::from_secs(10);
-/// Conversations looked at in one go: five Twilio calls a second at most. With more than about 300 open rooms each waits its
-/// turn.
-const AT_ONCE_AT_MOST: usize = 25;
+/// Conversations looked at in one go, two Twilio calls each: five a second at most. With more than about 150 open rooms each
+/// waits its turn.
+const AT_ONCE_AT_MOST: usize = 12;
 /// Of these, at the same time: whoever sends or reads comes first.
 const CALLS_AT_ONCE: usize = 2;
 /// Messages read at first, and where all of them are news.
@@ -72,7 +73,8 @@ fn next(now: Instant) -> Instant {
 }
 
 impl Core {
-    /// Looks at what is due. One Twilio call for each, two where more than [`GLANCE`] messages are missing.
+    /// Looks at what is due. One Twilio call for each, one more where nobody has read who is in it for a minute, one more where
+    /// more than [`GLANCE`] messages are missing.
     pub(super) async fn sweep(&self) {
         let due = self.sweep.due(&self.presence.open_rooms(), Instant::now());
         if !self.twilio.is_available() {
@@ -91,6 +93,9 @@ impl Core {
                 }
             };
             metrics::counter!("switchboard_sweeps_total", "outcome" => outcome).increment(1);
+            if let Err(error) = self.notice_who_is_gone(conversation).await {
+                tracing::debug!(conversation.sid = %conversation, %error, "who is in a conversation was not compared");
+            }
         });
         futures::stream::iter(looking).buffer_unordered(CALLS_AT_ONCE).collect::<()>().await;
     }
@@ -147,10 +152,10 @@ mod tests {
         let open = rooms(0..60);
         sweep.due(&open, began);
         let now = began + DUE_AFTER;
-        let mut seen: Vec<_> = (0..3).flat_map(|_| sweep.due(&open, now)).map(|(sid, _)| sid).collect();
+        let mut seen: Vec<_> = (0..5).flat_map(|_| sweep.due(&open, now)).map(|(sid, _)| sid).collect();
         seen.sort();
         seen.dedup();
-        assert_eq!(seen.len(), 60, "25, 25 and 10, nobody twice");
+        assert_eq!(seen.len(), 60, "twelve each time, nobody twice");
         assert_eq!(sweep.due(&open, now).len(), 0);
         sweep.due(&rooms(0..0), now);
         assert_eq!(sweep.due(&open, now + DUE_AFTER - JITTER - LOOK_EVERY).len(), 0, "they open anew");

@@ -62,6 +62,11 @@ async fn looked(app: &TestApp, before: usize, conversation: &str, times: usize) 
     .await;
 }
 
+/// How many calls since `before` were for this.
+fn asked_for(app: &TestApp, before: usize, what: &str) -> usize {
+    app.asked_since(before).iter().filter(|asked| asked.ends_with(what)).count()
+}
+
 #[tokio::test]
 async fn a_message_whose_report_is_lost_is_told_within_75_seconds() {
     let (app, conversation, mut bob) = scene().await;
@@ -71,7 +76,7 @@ async fn a_message_whose_report_is_lost_is_told_within_75_seconds() {
     unreported(&app, &conversation, "1", TimeDelta::zero()).await;
     let before = app.asked().len();
     assert_eq!(told_after(&mut bob, Duration::from_secs(70), 2).await, ["0", "1"]);
-    assert_eq!(app.asked_since(before).len(), 1, "one call says it all");
+    assert_eq!(asked_for(&app, before, "/Messages"), 1, "one call says it all");
     assert_eq!(app.rest().history(&conversation).await, ["0", "1"]);
 
     let before = app.asked().len();
@@ -92,7 +97,7 @@ async fn many_lost_reports_are_made_up_for_in_order() {
     let before = app.asked().len();
     let expected: Vec<_> = (0..30).map(|number| number.to_string()).collect();
     assert_eq!(told_after(&mut bob, Duration::from_secs(70), 30).await, expected);
-    assert_eq!(app.asked_since(before).len(), 2, "a glance, and a page");
+    assert_eq!(asked_for(&app, before, "/Messages"), 2, "a glance, and a page");
     app.finish([bob]).await;
 }
 
@@ -122,4 +127,28 @@ async fn rooms_that_are_empty_cost_nothing() {
     assert!(pass(&mut bob, Duration::from_secs(70)).await.is_empty());
     assert_eq!(app.asked_since(before), Vec::<String>::new());
     app.finish([bob]).await;
+}
+
+#[tokio::test]
+async fn whose_removal_nobody_reported_hears_no_more_within_two_minutes() {
+    let (app, conversation, mut bob) = scene().await;
+    let mut alice = app.room(&conversation, &["alice"]).await.remove(0);
+    bob.hears_of_coming().await;
+    pass(&mut bob, Duration::from_secs(5)).await;
+    app.elsewhere(Method::DELETE, &format!("/Conversations/{conversation}/Participants/alice"), &[]).await;
+    let before = app.asked().len();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(70)).await;
+    tokio::time::resume();
+    let told = bob.hears("conversation_updated").await;
+    assert_eq!(
+        (&told["update"]["event"], &told["update"]["identity"]),
+        (&json!("participant_removed"), &json!("alice"))
+    );
+    assert_eq!(bob.hears("user_left").await["identity"], "alice");
+    assert_eq!(asked_for(&app, before, "/Participants"), 1);
+    alice.hears("conversation_updated").await;
+    app.rest().say(&conversation, "bob", "are we alone?").await;
+    assert_eq!(bob.hears_message().await, "are we alone?");
+    app.finish([alice, bob]).await;
 }
