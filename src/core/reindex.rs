@@ -120,9 +120,11 @@ impl Core {
         let mut page: Page<User> = patiently(|| self.twilio.list_users(PAGE)).await?;
         loop {
             for user in &page.items {
-                // Somebody whose identity cannot be one here was never in the directory.
-                if let Ok(identity) = Identity::try_from(user.identity.as_str()) {
-                    self.user_told(&identity, user).await;
+                // Somebody whose identity cannot be one here was never in the directory, nor was a guest.
+                if let Ok(identity) = Identity::try_from(user.identity.as_str())
+                    && !identity.is_guest()
+                {
+                    self.user_met(&identity, user).await;
                 }
             }
             count(&progress.people, page.items.len());
