@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Api, Line, talk};
 use crate::support::TestApp;
+use crate::support::app::JWT_SECRET;
 
 /// One route with a request that would succeed, and values that its fields must not have.
 struct Route {
@@ -183,7 +184,13 @@ async fn tokens_that_do_not_hold_are_refused_where_one_is_needed() {
             std::time::Duration::ZERO,
         );
         let unsigned = format!("{}.e30.", base64_url(none));
-        for token in ["nonsense", &expired, &unsigned] {
+        let other_algorithm = {
+            let key = jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes());
+            let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS512);
+            let claims = json!({ "sub": "alice", "role": "admin", "exp": 4_000_000_000_u64 });
+            jsonwebtoken::encode(&header, &claims, &key).unwrap()
+        };
+        for token in ["nonsense", &expired, &unsigned, &other_algorithm] {
             let api = Api::of(&app).with("authorization", &format!("Bearer {token}"));
             for path in
                 ["/conversation".to_owned(), "/conversations".to_owned(), format!("/conversation/{id}")]
