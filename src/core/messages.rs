@@ -68,6 +68,7 @@ impl Core {
         self.limits.sends.check(&author)?;
         self.ensure_member(caller, conversation).await?;
         self.ensure_may_write(&author, conversation).await?;
+        self.ensure_not_over(conversation).await?;
         let files = self.own_files(caller, &mut draft.media).await?;
         self.ensure_fits_phones(conversation, draft.body.as_deref()).await?;
         let (core, caller) = (self.clone(), caller.clone());

@@ -358,6 +358,26 @@ impl Store {
         Ok(row.bind(message_sid).fetch_optional(&self.pool).await?)
     }
 
+    /// The newest message of the conversation (`IM…`) up to index `up_to`.
+    ///
+    /// # Errors
+    /// [`Error`] when the database does not answer.
+    pub async fn newest_message_up_to(
+        &self,
+        conversation_sid: &str,
+        up_to: i64,
+    ) -> Result<Option<String>, Error> {
+        let row: Option<(String,)> = sqlx::query_as(
+            "SELECT message_sid FROM messages WHERE conversation_sid = $1 AND message_index <= $2
+             ORDER BY message_index DESC LIMIT 1",
+        )
+        .bind(conversation_sid)
+        .bind(up_to)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|(message,)| message))
+    }
+
     /// How many messages the conversation has from index `from` on.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Side, SupportConversation, SupportEvent};
-use crate::core::{Conversation, ConversationSid, Core, Event};
+use super::{Side, SupportConversation, SupportEvent, SupportStatus};
+use crate::core::{Conversation, ConversationSid, Core, Error, Event};
 
 /// Conversations of which is kept whether they are support.
 const KEPT_AT_MOST: u64 = 100_000;
@@ -40,8 +40,13 @@ pub(in crate::core) struct Known {
     counts: mpsc::Sender<Count>,
 }
 
+/// What is done behind the hot path.
 pub(in crate::core) enum Count {
+    /// The conversation is counted.
     Of(ConversationSid),
+    /// It is told which message one side has read up to, where that is not in memory.
+    Read(ConversationSid, i64),
+    /// Whoever waits is told that all of it so far is done.
     Done(oneshot::Sender<()>),
 }
 
@@ -65,7 +70,16 @@ impl Known {
 
     /// Something changed that is to be counted again.
     pub(in crate::core) fn recount(&self, sid: ConversationSid) {
-        if self.counts.try_send(Count::Of(sid)).is_err() {
+        self.later(Count::Of(sid));
+    }
+
+    /// Nobody was told of anything in a conversation that was opened now.
+    pub(super) fn begin(&self, sid: ConversationSid) {
+        self.told.insert(sid, (0, 0));
+    }
+
+    fn later(&self, count: Count) {
+        if self.counts.try_send(count).is_err() {
             metrics::counter!("switchboard_support_counts_dropped_total").increment(1);
         }
     }
@@ -139,23 +153,49 @@ impl Core {
         Ok(true)
     }
 
-    /// Tells that one side has read up to `index`, where the message there is in memory.
+    /// Tells that one side has read up to `index`: at once where the message there is in memory, else once the index has been
+    /// asked.
     pub(in crate::core) fn tell_support_read(&self, sid: ConversationSid, index: i64) {
         if self.support.find(sid).is_none() {
             return;
         }
-        if let Some(read) = self.history.find_newest(sid, |message| message.index <= index) {
-            self.publish(&Event::Support(SupportEvent::MessageRead { conversation: sid, message: read.sid }));
+        match self.history.find_newest(sid, |message| message.index <= index) {
+            Some(read) => {
+                let read = SupportEvent::MessageRead { conversation: sid, message: read.sid };
+                self.publish(&Event::Support(read));
+            }
+            None => self.support.later(Count::Read(sid, index)),
         }
         self.support.recount(sid);
     }
 
-    /// Forgets a conversation that is gone.
+    async fn tell_indexed_read(&self, sid: ConversationSid, index: i64) {
+        let read = self.store.newest_message_up_to(&sid.to_string(), index).await;
+        match read.map(|read| read.and_then(|message| message.parse().ok())) {
+            Ok(Some(message)) => {
+                self.publish(&Event::Support(SupportEvent::MessageRead { conversation: sid, message }));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "nobody is told what was read in support"),
+        }
+    }
+
+    /// Refuses whoever would write into a support conversation that is over, in whichever dialect they try.
+    ///
+    /// # Errors
+    /// [`Error::ConversationClosed`].
+    pub(in crate::core) async fn ensure_not_over(&self, sid: ConversationSid) -> Result<(), Error> {
+        self.learn_support(sid).await;
+        match self.support.find(sid) {
+            Some(support) if support.status == SupportStatus::Closed => Err(Error::ConversationClosed),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Forgets a conversation that is gone. Memory may have forgotten before that it was support: the index is asked always.
     pub(in crate::core) async fn forget_support(&self, sid: ConversationSid) {
-        let known = self.support.conversations.remove(&sid).flatten();
-        if known.is_some()
-            && let Err(error) = self.store.forget_support(&sid.to_string()).await
-        {
+        self.support.conversations.invalidate(&sid);
+        if let Err(error) = self.store.forget_support(&sid.to_string()).await {
             tracing::warn!(%error, "a support conversation that is gone is still in the index");
         }
     }
@@ -184,14 +224,19 @@ impl Core {
     async fn count_support_batch(&self, batch: &mut Vec<Count>) {
         let mut waiting = Vec::new();
         let mut changed = HashSet::new();
+        let mut reads = Vec::new();
         for count in batch.drain(..) {
             match count {
                 Count::Of(sid) => drop(changed.insert(sid)),
+                Count::Read(sid, index) => reads.push((sid, index)),
                 Count::Done(done) => waiting.push(done),
             }
         }
-        if !changed.is_empty() {
+        if !changed.is_empty() || !reads.is_empty() {
             self.index.flushed().await;
+        }
+        for (sid, index) in reads {
+            self.tell_indexed_read(sid, index).await;
         }
         for sid in changed {
             if let Err(error) = self.count_one(sid).await {
@@ -222,12 +267,14 @@ impl Core {
         };
         let (for_admins, for_owner) =
             self.store.count_support_unread(&text, owner_read.unwrap_or(-1)).await?;
-        let (told_admins, told_owner) = self.support.told.get(&sid).unwrap_or_default();
+        // What was told last may be forgotten: then any number is news.
+        let told = self.support.told.get(&sid);
         self.support.told.insert(sid, (for_admins, for_owner));
-        for (side, unread, told) in
-            [(Side::Admin, for_admins, told_admins), (Side::Owner, for_owner, told_owner)]
-        {
-            if unread != told {
+        for (side, unread, told) in [
+            (Side::Admin, for_admins, told.map(|(admins, _)| admins)),
+            (Side::Owner, for_owner, told.map(|(_, owner)| owner)),
+        ] {
+            if told != Some(unread) {
                 let conversation = Arc::clone(&conversation);
                 self.publish(&Event::Support(SupportEvent::UnreadChanged { conversation, side, unread }));
             }

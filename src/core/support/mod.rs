@@ -173,7 +173,7 @@ impl Owner {
 /// Who wrote a message of a support conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sender {
-    /// Its owner, with an account.
+    /// Its owner, with an account; or somebody whom they brought in.
     User(Identity),
     /// Its owner, while they had no account.
     Guest(Identity),
@@ -324,17 +324,23 @@ impl SupportConversation {
         match (is(&self.user), is(&self.guest)) {
             (Some(user), _) => Sender::User(user),
             (None, Some(guest)) => Sender::Guest(guest),
-            (None, None) if message_type(message) == MessageType::System => Sender::System,
-            (None, None) => match Identity::try_from(message.author.as_str()) {
-                // What Twilio writes where no author was given.
-                Ok(author) if author.as_str() != "system" => Sender::Admin(author),
-                Ok(_) | Err(_) => Sender::System,
-            },
+            (None, None) => {
+                let author = Identity::try_from(message.author.as_str()).ok();
+                // "system" is what Twilio writes where no author was given.
+                let author = author.filter(|author| author.as_str() != "system");
+                // Whoever answers is no participant. Twilio says who wrote as one; the rest a message says of itself.
+                let takes_part = message.participant_sid.is_some() && is(&self.admin).is_none();
+                match author {
+                    Some(author) if takes_part => Sender::User(author),
+                    Some(author) if message_type(message) != MessageType::System => Sender::Admin(author),
+                    Some(_) | None => Sender::System,
+                }
+            }
         }
     }
 
-    /// What `message`, which is in this conversation, is. Its owner may be on Twilio's SDK, where messages say of themselves what
-    /// they like; what only the other side sends is text then.
+    /// What `message`, which is in this conversation, is. Its owner's side may be on Twilio's SDK, where messages say of themselves
+    /// what they like; what only the other side sends is text then.
     #[must_use]
     pub fn message_type(&self, message: &Message) -> MessageType {
         let said = message_type(message);

@@ -79,6 +79,7 @@ impl Core {
                 Ok(_) => {
                     let found = self.support_conversation(sid).await?;
                     if found.owner() == *owner && found.status != SupportStatus::Closed {
+                        self.readmit_owner(&found).await?;
                         return Ok(found);
                     }
                 }
@@ -89,6 +90,24 @@ impl Core {
             self.support.open.invalidate(&name).await;
         }
         Err(Error::Unavailable { retry_after: None })
+    }
+
+    /// Makes the owner a participant again who is known to be none: they left, or somebody took them out. It is their
+    /// conversation all the same. One Twilio call when that is so, else none.
+    pub(super) async fn readmit_owner(&self, conversation: &SupportConversation) -> Result<(), Error> {
+        let (sid, owner) = (conversation.sid, conversation.owner());
+        let roster = self.participants.find(sid).await;
+        if roster.is_some_and(|roster| roster.find(owner.identity().as_str()).is_none()) {
+            self.admit_owner(sid, owner.identity()).await?;
+        }
+        Ok(())
+    }
+
+    async fn admit_owner(&self, sid: ConversationSid, owner: &Identity) -> Result<(), Error> {
+        let new = NewParticipant { identity: owner.clone(), name: None, image: None };
+        let added = self.add_at_twilio(sid, &new, None).await?;
+        self.participant_added(Arc::new(added)).await;
+        Ok(())
     }
 
     /// What the index knows, if it does.
@@ -147,6 +166,9 @@ impl Core {
             let changed = self.twilio.update_conversation(conversation.sid, &changes).await?;
             self.conversation_changed(changed).await;
         } else {
+            if is_new {
+                self.support.begin(conversation.sid);
+            }
             self.take_in_support(&conversation).await;
         }
         Ok(conversation.sid)
@@ -187,16 +209,6 @@ impl Core {
 
     async fn adopt(&self, row: &SupportRow, user: &Identity, guest: &Identity) -> Result<(), Error> {
         let Ok(sid) = row.conversation_sid.parse::<ConversationSid>() else { return Ok(()) };
-        let new = NewParticipant { identity: user.clone(), name: None, image: None };
-        let added = match self.add_at_twilio(sid, &new, None).await {
-            Ok(added) => added,
-            Err(Error::ConversationNotFound) => {
-                self.conversation_removed(sid).await;
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        self.participant_added(Arc::new(added)).await;
         let owner = Owner::User(user.clone());
         let rename = |name: String, aside: bool| {
             move |now: &mut SupportConversation| {
@@ -214,7 +226,18 @@ impl Core {
             Ok(Edit::NameTaken) => self.edit_support(sid, rename(retired_name(sid), true)).await,
             other => other,
         };
-        adopted?;
+        match adopted {
+            Ok(Edit::Done(now)) if now.owner() == owner => {}
+            // Somebody else was quicker, and it is theirs.
+            Ok(Edit::Done(_) | Edit::NameTaken) => return Ok(()),
+            Err(Error::ConversationNotFound) => {
+                self.conversation_removed(sid).await;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        // Only now: of several at once the one whose it became is let in.
+        self.admit_owner(sid, user).await?;
         self.support.open.invalidate(&unique_name(&Owner::Guest(guest.clone()), topic)).await;
         self.support.open.invalidate(&unique_name(&owner, topic)).await;
         if let Some(participant) = self.roster(sid).await?.find(guest.as_str()) {

@@ -62,7 +62,7 @@ impl Core {
 
     /// Sends a message into a support conversation; the first admin who does becomes the one who answers.
     ///
-    /// Costs one Twilio call; one more for the first answer of an admin.
+    /// Costs one Twilio call; one more for the first answer of an admin, and for an owner who has left.
     ///
     /// # Errors
     /// As [`Core::support_for`]; [`AuthError::Forbidden`] for a type that only admins may send,
@@ -87,7 +87,13 @@ impl Core {
             message_type: Some(new.message_type),
             ..Draft::default()
         };
-        let message = self.send_message(&acting, &author, sid, draft).await?;
+        let message = match self.send_message(&acting, &author, sid, draft.clone()).await {
+            Err(Error::NotAMember) if side == Side::Owner => {
+                self.readmit_owner(&conversation).await?;
+                self.send_message(&acting, &author, sid, draft).await?
+            }
+            sent => sent?,
+        };
         self.assign_support(caller, &conversation).await;
         Ok(message)
     }

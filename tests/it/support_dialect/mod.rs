@@ -6,6 +6,7 @@ mod desk;
 mod events;
 mod files;
 mod guests;
+mod owners;
 mod refusals;
 mod widget;
 
