@@ -1,7 +1,8 @@
 //! One-time codes for onboarding: an admin gives one out, its user or guest shows it once.
 //!
 //! Six digits are guessed in a moment by whoever can try offline, whatever the salt: so what is stored is a hash under a
-//! key that is not in the database, and trying online is limited, by address and by whom it is tried for. A code is told to
+//! key that is not in the database, and trying online is limited, by address, by whom it is tried for, and (what is for nobody
+//! in particular) for all together. A code is told to
 //! its person's sockets and to the admin who asked, and never stands at Twilio.
 
 use std::net::IpAddr;
@@ -24,6 +25,9 @@ const TRIES_WITHIN: TimeDelta = TimeDelta::minutes(15);
 /// Wrong tries from one address, and for one person.
 const TRIES_OF_ADDRESS: i64 = 10;
 const TRIES_FOR_PERSON: i64 = 5;
+/// Wrong tries of all together, of codes that are for nobody in particular: many addresses at once would find one.
+const TRIES_OF_ALL: i64 = 30;
+const TRIES_OF_ALL_WITHIN: TimeDelta = TimeDelta::minutes(1);
 /// Codes drawn until one is free.
 const DRAWS_AT_MOST: usize = 5;
 
@@ -115,46 +119,63 @@ impl Core {
         Err(Error::Unavailable { retry_after: None })
     }
 
-    /// Uses `code` up for `owner`; `None` when it is wrong, expired, used, or somebody else's, which are not told apart. No
-    /// Twilio call.
+    /// Uses `code` up for whom is `named`, else for the caller; `None` when it is wrong, expired, used, or somebody else's,
+    /// which are not told apart. No Twilio call.
     ///
     /// # Errors
-    /// [`Error::TooManyRequests`] after too many wrong tries from `address` or for `owner`; [`Error::Unavailable`].
+    /// [`AuthError::NotYou`] when a user names another; [`Error::TooManyRequests`] after too many wrong tries from
+    /// `address`, for one person, or of a code that is for nobody in particular; [`Error::Unavailable`].
     pub async fn use_code(
         &self,
+        caller: &Caller,
         address: IpAddr,
-        owner: Option<&Owner>,
+        named: Option<Owner>,
         code: &str,
     ) -> Result<Option<UsedCode>, Error> {
+        let owner = tried_for(caller, named)?;
+        let owner = owner.as_ref();
         let now = self.clock.now().timestamp_millis();
         // Counted before it is looked at: else many at once would each find room for one more.
         let by_address = self.secret.hash("tries", &["address", &Network::of(address).to_string()]);
-        self.count_try(&by_address, TRIES_OF_ADDRESS, now).await?;
+        self.count_try(&by_address, TRIES_OF_ADDRESS, TRIES_WITHIN, now).await?;
         let for_person =
             owner.map(|owner| self.secret.hash("tries", &[owner.kind(), owner.identity().as_str()]));
         if let Some(for_person) = &for_person {
-            self.count_try(for_person, TRIES_FOR_PERSON, now).await?;
+            self.count_try(for_person, TRIES_FOR_PERSON, TRIES_WITHIN, now).await?;
         }
-        let mut hashes = vec![self.code_hash(code, None)];
-        hashes.extend(owner.map(|owner| self.code_hash(code, Some(owner))));
-        for hash in hashes.iter().rev() {
-            let Some(used) = self.store.use_code(hash, now).await? else {
-                continue;
-            };
-            for tried in std::iter::once(&by_address).chain(&for_person) {
-                if let Err(error) = self.store.forgive_try(tried).await {
-                    tracing::warn!(%error, "a right code still counts as a try");
-                }
+        let mut counted: Vec<_> = std::iter::once(by_address).chain(for_person).collect();
+        let mut used = match owner {
+            Some(owner) => self.store.use_code(&self.code_hash(code, Some(owner)), now).await?,
+            None => None,
+        };
+        if used.is_none() {
+            // Whoever has a code of their own gets this far only with a wrong one.
+            let by_all = self.secret.hash("tries", &["all"]);
+            self.count_try(&by_all, TRIES_OF_ALL, TRIES_OF_ALL_WITHIN, now).await?;
+            counted.push(by_all);
+            used = self.store.use_code(&self.code_hash(code, None), now).await?;
+        }
+        let Some(used) = used else {
+            metrics::counter!("switchboard_wrong_codes_total").increment(1);
+            return Ok(None);
+        };
+        for tried in &counted {
+            if let Err(error) = self.store.forgive_try(tried).await {
+                tracing::warn!(%error, "a right code still counts as a try");
             }
-            let owner = Owner::from_ids(used.user_id.as_deref(), used.guest_id.as_deref());
-            return Ok(Some(UsedCode { id: used.code_id, owner }));
         }
-        metrics::counter!("switchboard_wrong_codes_total").increment(1);
-        Ok(None)
+        let owner = Owner::from_ids(used.user_id.as_deref(), used.guest_id.as_deref());
+        Ok(Some(UsedCode { id: used.code_id, owner }))
     }
 
-    async fn count_try(&self, tried_by: &str, at_most: i64, now: i64) -> Result<(), Error> {
-        let window = TRIES_WITHIN.num_milliseconds();
+    async fn count_try(
+        &self,
+        tried_by: &str,
+        at_most: i64,
+        within: TimeDelta,
+        now: i64,
+    ) -> Result<(), Error> {
+        let window = within.num_milliseconds();
         let counted = self.store.count_try(tried_by, now - window, now).await;
         let (since, tries) = counted?;
         if tries > at_most {
@@ -177,6 +198,18 @@ impl Core {
             tracing::warn!(%error, "expired codes are still there");
         }
     }
+}
+
+/// For whom a code is tried. Without a token whoever is named is believed, since the code is the proof; a user's token names
+/// nobody but that user.
+fn tried_for(caller: &Caller, named: Option<Owner>) -> Result<Option<Owner>, Error> {
+    Ok(match (caller, named) {
+        (Caller::Known { .. }, Some(Owner::User(user))) => Some(Owner::User(caller.acting_as(Some(&user))?)),
+        (_, Some(named)) => Some(named),
+        (Caller::Known { identity, .. }, None) => Some(Owner::User(identity.clone())),
+        (Caller::Guest(guest), None) => Some(Owner::Guest(guest.clone())),
+        (Caller::Anonymous | Caller::Service, None) => None,
+    })
 }
 
 /// Not an admin: without a token that is another mistake than with one.

@@ -243,21 +243,6 @@ impl FromRequestParts<Services> for Visitor {
     }
 }
 
-/// Who is asking where no token is needed at all: one that does not hold counts as none.
-pub(super) struct Anybody(pub(super) Caller);
-
-impl FromRequestParts<Services> for Anybody {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, services: &Services) -> std::result::Result<Self, Error> {
-        match Visitor::from_request_parts(parts, services).await {
-            Ok(Visitor(caller)) => Ok(Self(caller)),
-            Err(Error(core::Error::Auth(_))) => Ok(Self(Caller::Anonymous)),
-            Err(error) => Err(error),
-        }
-    }
-}
-
 /// Who is asking, with a token or the app's API key.
 pub(super) struct Person(pub(super) Caller);
 

@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
+use switchboard::config::Config;
 
 use super::{Api, Line};
 use crate::support::TestApp;
+use crate::support::app::{Stage, token_of};
 
 const ISSUE: &str = "/onboarding/generate-code";
 const VERIFY: &str = "/onboarding/verify-code";
@@ -168,5 +170,55 @@ async fn codes_are_six_digits_and_differ() {
         codes.insert(code);
     }
     assert!(codes.len() > 15, "{codes:?}");
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn no_token_is_needed_but_one_that_comes_must_hold_and_names_its_holder() {
+    let app = TestApp::start().await;
+    let bobs = issue(&app, &json!({ "userId": "bob" })).await;
+    let body = json!({ "code": bobs, "userId": "bob" });
+    Api::user(&app, "alice").post(VERIFY, &body).await.refused(403);
+    let expired = token_of(&json!({ "sub": "bob", "exp": 1_000_000_000 }), std::time::Duration::ZERO);
+    for api in [
+        Api::of(&app).with("authorization", &format!("Bearer {expired}")),
+        Api::of(&app).with("authorization", "Bearer nonsense"),
+        Api::of(&app).with("x-api-key", "not-the-key-of-the-back-end"),
+    ] {
+        api.post(VERIFY, &body).await.refused(401);
+        api.post("/conversation/guest", &json!({})).await.refused(401);
+    }
+    // A cookie that the browser kept is no token.
+    let (guest_id, _) = Api::of(&app).guest().await;
+    let cookie = format!("switchboard_guest={guest_id}");
+    let used = Api::of(&app).with("cookie", &cookie).post(VERIFY, &body).await.ok();
+    assert_eq!(used["userId"], "bob");
+    for api in [Api::admin(&app, "eve"), Api::user(&app, "bob")] {
+        let again = json!({ "code": issue(&app, &json!({ "userId": "bob" })).await, "userId": "bob" });
+        assert_eq!(api.post(VERIFY, &again).await.ok()["userId"], "bob");
+    }
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn many_addresses_guess_no_more_than_thirty_a_minute() {
+    let settings = Config { trusted_proxies: Some("127.0.0.0/8".to_owned()), ..Config::default() };
+    let app = TestApp::with(Stage { settings, ..Stage::default() }).await;
+    let code = issue(&app, &json!({})).await;
+    let bobs = issue(&app, &json!({ "userId": "bob" })).await;
+    let from = |n: usize| Api::of(&app).with("x-forwarded-for", &format!("198.51.100.{n}"));
+    let mut guesses = (0..1_000_000).map(|guess| format!("{guess:06}"));
+    let mut guess = || guesses.find(|guess| *guess != code && *guess != bobs).unwrap();
+    for n in 0..30 {
+        let answer = from(n / 5).post(VERIFY, &json!({ "code": guess() })).await;
+        assert_eq!(answer.body, wrong(), "{n}");
+    }
+    let refused = from(100).post(VERIFY, &json!({ "code": code })).await;
+    refused.refused(429);
+    let seconds: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+    // Whoever has a code of their own does not suffer from it.
+    let used = from(101).post(VERIFY, &json!({ "code": bobs, "userId": "bob" })).await.ok();
+    assert_eq!(used["userId"], "bob");
     app.finish([]).await;
 }
