@@ -32,8 +32,13 @@ pub struct InvalidRate;
 impl Rate {
     /// `per_second` and `burst`, which are above 0.
     const fn of(per_second: u32, burst: u32) -> Self {
+        Self::within(Duration::from_secs(1), per_second, burst)
+    }
+
+    /// As [`Rate::of`], so many in this `time`.
+    const fn within(time: Duration, many: u32, burst: u32) -> Self {
         Self {
-            one_per: Duration::from_secs(1).checked_div(per_second).expect("a rate is above 0"),
+            one_per: time.checked_div(many).expect("a rate is above 0"),
             burst: NonZeroU32::new(burst).expect("a burst is above 0"),
         }
     }
@@ -76,6 +81,8 @@ pub struct LimitSettings {
     pub wrong_tokens: Option<Rate>,
     /// `LIMIT_SENDS`: messages of one person, by REST and sockets together.
     pub sends: Option<Rate>,
+    /// `LIMIT_GUESTS`: guests of support who are new, from one address.
+    pub guests: Option<Rate>,
     /// `LIMIT_EVENTS`: events of one socket.
     pub events: Option<Rate>,
     /// `LIMIT_JOINS`: rooms that one socket enters.
@@ -101,6 +108,7 @@ impl LimitSettings {
         requests_per_address: Some(Rate::of(500, 2000)),
         wrong_tokens: Some(Rate::of(10, 100)),
         sends: Some(Rate::of(20, 200)),
+        guests: Some(Rate::within(Duration::from_secs(60), 10, 20)),
         events: Some(Rate::of(50, 300)),
         joins: Some(Rate::of(10, 100)),
         rooms: Some(100),
@@ -117,6 +125,7 @@ impl LimitSettings {
         requests_per_address: None,
         wrong_tokens: None,
         sends: None,
+        guests: None,
         events: None,
         joins: None,
         rooms: Self::SERVE.rooms,
@@ -134,6 +143,7 @@ impl LimitSettings {
     pub fn count_addresses(&self) -> bool {
         self.requests_per_address.is_some()
             || self.wrong_tokens.is_some()
+            || self.guests.is_some()
             || self.handshakes.is_some()
             || self.sockets_per_address.is_some()
             || self.connections_per_address.is_some()
@@ -187,6 +197,7 @@ impl Reader {
         let wrong_tokens =
             self.rate("LIMIT_WRONG_TOKENS", config.limit_wrong_tokens.as_ref(), otherwise.wrong_tokens);
         let sends = self.rate("LIMIT_SENDS", config.limit_sends.as_ref(), otherwise.sends);
+        let guests = self.rate("LIMIT_GUESTS", config.limit_guests.as_ref(), otherwise.guests);
         let events = self.rate("LIMIT_EVENTS", config.limit_events.as_ref(), otherwise.events);
         let joins = self.rate("LIMIT_JOINS", config.limit_joins.as_ref(), otherwise.joins);
         let rooms = self.count("LIMIT_ROOMS", config.limit_rooms.as_ref(), otherwise.rooms);
@@ -213,6 +224,7 @@ impl Reader {
             requests_per_address: requests_per_address?,
             wrong_tokens: wrong_tokens?,
             sends: sends?,
+            guests: guests?,
             events: events?,
             joins: joins?,
             rooms: rooms?,

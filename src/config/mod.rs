@@ -144,6 +144,10 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true, value_name = "RATE")]
     pub limit_sends: Option<String>,
 
+    /// Guests of support who are new, from one address, or `off`. Default `10/m burst 20`.
+    #[arg(long, env, hide_env_values = true, value_name = "RATE")]
+    pub limit_guests: Option<String>,
+
     /// Events of one socket, or `off`; with it, others are told that somebody begins to type once in 2 s at most. Default
     /// `50/s burst 300`.
     #[arg(long, env, hide_env_values = true, value_name = "RATE")]

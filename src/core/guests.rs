@@ -1,8 +1,9 @@
 //! Guests: people without an account who ask for support, known by an id that their client keeps.
 //!
 //! `guest_<unix ms>_<25 random characters><13 of their keyed hash>`: the random part cannot be guessed (129 bits), and the
-//! hash says that we issued it, so that issuing one stores nothing and a flood of visitors fills no table. An id with a
-//! conversation is known by that as well, whatever became of the key.
+//! hash says that we issued it, so that issuing one stores nothing and a flood of visitors fills no table. One with a
+//! conversation is known by that as well, whatever became of the key. Ids that clients chose themselves count only where
+//! nobody needs to prove anything, and there only if no person is called so.
 
 use rand::Rng;
 use subtle::ConstantTimeEq;
@@ -10,6 +11,7 @@ use subtle::ConstantTimeEq;
 use super::secret::Secret;
 use super::{Core, Error};
 use crate::auth::Identity;
+use crate::limits::Network;
 
 /// Random characters of an id, of 36 each.
 const RANDOM_CHARACTERS: usize = 25;
@@ -31,12 +33,21 @@ impl Core {
     /// The guest with the id that a client `presented`, or a new one where that is none or nobody's. No Twilio call.
     ///
     /// # Errors
+    /// [`Error::TooManyRequests`] past `LIMIT_GUESTS` of where the client comes `from`, for a guest who is new;
     /// [`Error::Unavailable`] when it cannot be told.
-    pub async fn guest(&self, presented: Option<&str>) -> Result<Identity, Error> {
+    pub async fn guest(&self, from: Option<Network>, presented: Option<&str>) -> Result<Identity, Error> {
         let known = match presented {
             Some(presented) => self.known_guest(presented).await?,
             None => None,
         };
+        let is_new = match &known {
+            Some(guest) if is_ours(&self.secret, guest.as_str()) => false,
+            Some(guest) => !self.has_asked(guest.as_str()).await.unwrap_or_default(),
+            None => true,
+        };
+        if is_new {
+            self.limits.guests.check(&from)?;
+        }
         Ok(known.unwrap_or_else(|| self.new_guest()))
     }
 
@@ -45,16 +56,21 @@ impl Core {
     /// # Errors
     /// [`Error::Unavailable`] when it cannot be told.
     pub async fn known_guest(&self, presented: &str) -> Result<Option<Identity>, Error> {
-        if !is_well_formed(presented) {
+        let Some(guest) = Identity::try_from(presented).ok().filter(|_| is_well_formed(presented)) else {
             return Ok(None);
-        }
-        let believed = self.guests.any_id
-            || is_ours(&self.secret, presented)
-            || self.store.knows_guest(presented).await.map_err(|error| {
-                tracing::warn!(%error, "it cannot be told whether a guest is known");
-                Error::Unavailable { retry_after: None }
-            })?;
-        Ok(Identity::try_from(presented).ok().filter(|_| believed))
+        };
+        let believed = is_ours(&self.secret, presented)
+            || (is_shaped_like_ours(presented) && self.has_asked(presented).await?)
+            || (self.guests.any_id && (guest.is_guest() || self.profile(&guest).await?.is_none()));
+        Ok(believed.then_some(guest))
+    }
+
+    /// Whether a guest has, or had, a support conversation.
+    async fn has_asked(&self, guest: &str) -> Result<bool, Error> {
+        self.store.knows_guest(guest).await.map_err(|error| {
+            tracing::warn!(%error, "it cannot be told whether a guest is known");
+            Error::Unavailable { retry_after: None }
+        })
     }
 
     fn new_guest(&self) -> Identity {
@@ -75,12 +91,19 @@ fn is_well_formed(id: &str) -> bool {
 
 /// Whether we issued the id: its hash fits.
 fn is_ours(secret: &Secret, id: &str) -> bool {
-    let Some((_, tail)) = id.strip_prefix(Identity::GUEST_PREFIX).and_then(|rest| rest.split_once('_'))
-    else {
-        return false;
-    };
-    let Some((random, hash)) = tail.split_at_checked(RANDOM_CHARACTERS) else { return false };
+    let Some((random, hash)) = parts(id) else { return false };
     short_hash(secret, random).as_bytes().ct_eq(hash.as_bytes()).into()
+}
+
+/// Whether we may have issued the id, perhaps under another key: no user is called so, and nobody guesses it.
+fn is_shaped_like_ours(id: &str) -> bool {
+    parts(id).is_some_and(|(_, hash)| hash.len() == HASH_CHARACTERS)
+}
+
+/// The random characters of an id, and the hash behind them.
+fn parts(id: &str) -> Option<(&str, &str)> {
+    let (_, tail) = id.strip_prefix(Identity::GUEST_PREFIX)?.split_once('_')?;
+    tail.split_at_checked(RANDOM_CHARACTERS)
 }
 
 fn short_hash(secret: &Secret, random: &str) -> String {
@@ -101,8 +124,10 @@ mod tests {
         assert!(!is_ours(&secret, &format!("guest_1765360800000_1{}{hash}", &random[1..])));
         assert!(!is_ours(&Secret::new("other".into()), &format!("guest_1_{random}{hash}")));
         for id in ["guest_1234567890_abc123", "guest_1_", "guest_", "alice", ""] {
-            assert!(!is_ours(&secret, id), "{id}");
+            assert!(!is_ours(&secret, id) && !is_shaped_like_ours(id), "{id}");
         }
+        assert!(is_shaped_like_ours(&format!("guest_1_{random}{hash}")));
+        assert!(!is_shaped_like_ours(&format!("guest_1_{random}{hash}0")));
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Each {
     pub wrong_tokens: Limiter,
     /// Messages, by their author's [`Identity`], whichever way they come.
     pub sends: Limiter,
+    /// Guests of support who are new, by [`Network`]: a conversation of theirs costs calls to Twilio.
+    pub guests: Limiter,
     /// Sockets being opened, by [`Network`].
     pub handshakes: Limiter,
     /// What each socket gets for its events.
@@ -69,6 +71,7 @@ impl Limits {
             requests_per_address: Limiter::new("requests_per_address", settings.requests_per_address),
             wrong_tokens: Limiter::new("wrong_tokens", settings.wrong_tokens),
             sends: Limiter::new("sends", settings.sends),
+            guests: Limiter::new("guests", settings.guests),
             handshakes: Limiter::new("handshakes", settings.handshakes),
             events: Pace::new("events", settings.events),
             joins: Pace::new("joins", settings.joins),

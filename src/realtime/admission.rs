@@ -114,6 +114,11 @@ impl Gate {
 }
 
 impl Place {
+    /// Where the connection comes from, as far as that is known.
+    pub(super) fn from(&self) -> Option<Network> {
+        self.from
+    }
+
     /// Takes one event of what the connection may ask for.
     ///
     /// # Errors

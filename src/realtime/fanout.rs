@@ -122,9 +122,17 @@ impl Sockets {
         self.admins.write().retain(|admin| admin.id() != socket);
     }
 
-    fn of(&self, identity: &Identity, transport: Transport) -> Vec<Session> {
+    /// The sockets of whoever goes by this name, of those that `are_theirs`: a guest may have chosen the name of a person.
+    fn of(
+        &self,
+        identity: &Identity,
+        transport: Transport,
+        are_theirs: impl Fn(&Session) -> bool,
+    ) -> Vec<Session> {
         let sessions = self.by_person.get(identity);
-        sessions.map(|sessions| over(&sessions, transport)).unwrap_or_default()
+        let mut theirs = sessions.map(|sessions| over(&sessions, transport)).unwrap_or_default();
+        theirs.retain(are_theirs);
+        theirs
     }
 
     /// The sockets that a token of `identity` opened, also those of an admin who is there as somebody else.
@@ -187,13 +195,15 @@ pub(super) fn tell(hub: &Arc<Hub>, event: &Event, at: DateTime<Utc>) {
                     let theirs = members.iter().filter(|member| member.identity.as_ref() == Some(identity));
                     theirs.map(|member| member.tell(&outgoing)).count()
                 }
-                Audience::Person(identity) => {
-                    hear_all(&hub.sockets.of(identity, protocol.transport), &outgoing)
+                Audience::Person(identity) => hear_all(
+                    &hub.sockets.of(identity, protocol.transport, |session| !session.is_guest()),
+                    &outgoing,
+                ),
+                Audience::Guest(identity) => {
+                    hear_all(&hub.sockets.of(identity, protocol.transport, Session::is_guest), &outgoing)
                 }
                 Audience::Proven(identity) => {
-                    let mut proven = hub.sockets.of(identity, protocol.transport);
-                    proven.retain(Session::is_proven);
-                    hear_all(&proven, &outgoing)
+                    hear_all(&hub.sockets.of(identity, protocol.transport, Session::is_proven), &outgoing)
                 }
                 Audience::Admins => hear_all(&hub.sockets.of_admins(protocol.transport), &outgoing),
             };

@@ -35,6 +35,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{Auth, AuthError, Caller, Identity};
 use crate::clock::Clock;
 use crate::core::{ConversationSid, Core, Error, Event, MediaLinks};
+use crate::limits::Network;
 
 pub use session::Session;
 pub use socketio::{Closing, Entrance, FRAME_BYTES, Kill, layer};
@@ -83,6 +84,8 @@ pub struct Handshake {
     pub proven: Result<Option<Caller>, AuthError>,
     /// The id it has as a guest.
     pub guest_id: Option<String>,
+    /// Where it comes from, as far as that is known.
+    pub from: Option<Network>,
 }
 
 /// How a dialect's clients connect.
@@ -188,10 +191,12 @@ pub enum Audience {
     Room,
     /// Of those, the ones that this person entered with.
     InRoom(Identity),
-    /// Every socket of this person, whatever rooms it is in.
+    /// Every socket of this person, whatever rooms it is in; none of a guest's, who may have chosen the same id.
     Person(Identity),
     /// Of those, the ones that a token opened: for a dialect in which nothing goes without.
     Proven(Identity),
+    /// Every socket of this guest, whatever rooms it is in.
+    Guest(Identity),
     /// Every socket of an admin.
     Admins,
 }

@@ -257,6 +257,11 @@ impl Session {
         matches!(self.state.who.lock().caller, Caller::Known { .. })
     }
 
+    /// Whether a guest is behind the socket: somebody whom nothing but an id of theirs names.
+    pub(super) fn is_guest(&self) -> bool {
+        matches!(self.state.who.lock().caller, Caller::Guest(_))
+    }
+
     /// Ends the connection when its token expires.
     fn end_at(&self, expires_at: DateTime<Utc>) {
         self.state.who.lock().holds_until = Some(expires_at);

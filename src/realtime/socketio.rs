@@ -279,7 +279,8 @@ async fn admit(
         Some(welcome) => {
             let guest_id = auth.guest_id.as_ref().and_then(serde_json::Value::as_str).map(str::to_owned);
             let proven = verified.as_ref().map(|verified| verified.as_ref().map(Caller::from));
-            let handshake = Handshake { proven: proven.map_err(Clone::clone), guest_id };
+            let from = place.from();
+            let handshake = Handshake { proven: proven.map_err(Clone::clone), guest_id, from };
             ((welcome.admit)(hub.core.clone(), handshake).await?, verified.ok().flatten())
         }
         None => {

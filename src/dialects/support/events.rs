@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::envelope::Error;
 use super::shapes::{ConversationOut, Fields, MessageOut, warnings};
 use crate::auth::{AuthError, Caller};
-use crate::core::{self, ConversationSid, Core, Event, MediaLinks, Side, SupportEvent};
+use crate::core::{self, ConversationSid, Core, Event, MediaLinks, Owner, Side, SupportEvent};
 use crate::realtime::{
     Ack, Audience, Handling, Handshake, Incoming, Outgoing, Protocol, Session, Telling, Transport, Welcome,
 };
@@ -53,15 +53,17 @@ pub(super) static PROTOCOL: Protocol = Protocol {
 /// that it is a guest too.
 fn admit(core: Core, shown: Handshake) -> BoxFuture<'static, Result<Caller, core::Error>> {
     async move {
-        let guest_id = shown.guest_id.as_deref();
+        let (guest_id, from) = (shown.guest_id.as_deref(), shown.from);
         match shown.proven {
             Ok(Some(caller)) => {
                 core.adopt_guest(&caller, guest_id).await;
                 Ok(caller)
             }
-            Err(AuthError::Invalid) if guest_id.is_some() => core.guest(guest_id).await.map(Caller::Guest),
+            Err(AuthError::Invalid) if guest_id.is_some() => {
+                core.guest(from, guest_id).await.map(Caller::Guest)
+            }
             Err(error) => Err(error.into()),
-            Ok(None) => core.guest(guest_id).await.map(Caller::Guest),
+            Ok(None) => core.guest(from, guest_id).await.map(Caller::Guest),
         }
     }
     .boxed()
@@ -252,13 +254,12 @@ fn of_support(event: &SupportEvent, links: &MediaLinks) -> Vec<Outgoing> {
         }
         SupportEvent::Changed { conversation, last_message_at } => {
             let shown = ConversationOut::of(conversation, *last_message_at);
-            let owner = Audience::Person(conversation.owner().identity().clone());
             let tell = |to| Outgoing::new("conversation:updated", &shown).map(|told| told.to(to));
-            vec![tell(owner), tell(Audience::Admins)]
+            vec![tell(sockets_of(&conversation.owner())), tell(Audience::Admins)]
         }
         SupportEvent::UnreadChanged { conversation, side, unread } => {
             let to = match side {
-                Side::Owner => Audience::Person(conversation.owner().identity().clone()),
+                Side::Owner => sockets_of(&conversation.owner()),
                 Side::Admin => Audience::Admins,
             };
             let payload = json!({ "conversationId": conversation.sid.uuid(), "unreadCount": unread });
@@ -266,9 +267,16 @@ fn of_support(event: &SupportEvent, links: &MediaLinks) -> Vec<Outgoing> {
         }
         SupportEvent::CodeIssued(issued) => {
             let Some(owner) = &issued.owner else { return Vec::new() };
-            let to = Audience::Person(owner.identity().clone());
+            let to = sockets_of(owner);
             vec![Outgoing::new("message:received", &MessageOut::from(issued)).map(|told| told.to(to))]
         }
     };
     told.into_iter().flatten().collect()
+}
+
+fn sockets_of(owner: &Owner) -> Audience {
+    match owner {
+        Owner::User(user) => Audience::Person(user.clone()),
+        Owner::Guest(guest) => Audience::Guest(guest.clone()),
+    }
 }

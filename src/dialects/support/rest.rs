@@ -15,6 +15,7 @@ use super::shapes::{
 use crate::core::{self, ConversationSid, Core, Owner, parse_id};
 use crate::dialects::Services;
 use crate::dialects::uploads::{self, uploaded};
+use crate::limits::Network;
 
 /// Messages in a conversation's details.
 const RECENT: u32 = 50;
@@ -57,13 +58,15 @@ async fn conversation(
 )]
 async fn guest_conversation(
     State(core): State<Core>,
+    Address(address): Address,
     // A token is not needed; one that is there must hold.
     Visitor(_caller): Visitor,
     GuestId(guest_id): GuestId,
     Json(body): Json,
 ) -> Result<GuestConversation> {
     let (topic, subject) = (body.topic()?, body.subject()?);
-    let guest = core.guest(body.guest_id()?.or(guest_id.as_deref())).await?;
+    let from = Some(Network::of(address));
+    let guest = core.guest(from, body.guest_id()?.or(guest_id.as_deref())).await?;
     let conversation = core.open_support(Owner::Guest(guest.clone()), topic, subject).await?;
     let last_message_at = core.last_message_at(conversation.sid).await?;
     let out = GuestConversation {

@@ -6,7 +6,7 @@ use switchboard::config::Config;
 use super::{VOICES, ask, assert_refused, optional, required, some, status};
 use crate::support::TestApp;
 use crate::support::app::{API_KEY, token};
-use crate::support_dialect::{Api, admin_token};
+use crate::support_dialect::{Api, Line, admin_token};
 
 /// Behind a proxy on this machine.
 fn behind_proxy() -> Config {
@@ -132,5 +132,42 @@ async fn tries_of_codes_are_counted_for_the_client_not_for_the_proxy() {
     assert_eq!(answers[..10], [200; 10], "{answers:?}");
     assert_eq!(answers[10], 429, "{answers:?}");
     assert_eq!(code(wrong, "192.0.2.2").await.status, 200, "another client of the same proxy");
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn an_address_brings_only_so_many_new_guests() {
+    let settings = || Config { limit_guests: some("1/m burst 3"), ..behind_proxy() };
+    for app in [optional(settings()).await, required(settings()).await] {
+        let from = |address: &str| Api::of(&app).with("x-forwarded-for", address);
+        let here = from("192.0.2.1");
+        let (first, id) = here.guest().await;
+        for own in ["a-chosen-id-1", "a-chosen-id-2"] {
+            here.post("/conversation/guest", &json!({ "guestId": own })).await.ok();
+        }
+        let before = app.asked().len();
+        for body in [json!({}), json!({ "guestId": "a-chosen-id-3" })] {
+            let refused = here.post("/conversation/guest", &body).await;
+            refused.refused(429);
+            assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
+        }
+        assert_eq!(app.asked_since(before), [""; 0]);
+        // Whoever was here before goes on, and so does everybody else.
+        let again = here.post("/conversation/guest", &json!({ "guestId": first })).await.ok();
+        assert_eq!(again["conversation"]["id"], id);
+        from("192.0.2.2").guest().await;
+        app.finish([]).await;
+    }
+}
+
+#[tokio::test]
+async fn new_guests_by_socket_count_too() {
+    let app = optional(Config { limit_guests: some("1/m burst 2"), ..Config::default() }).await;
+    let (guest_id, _) = Api::of(&app).guest().await;
+    let (line, _) = Line::open(&app, "guest", json!({})).await;
+    assert!(Line::knock(&app, "guest", json!({})).await.is_err());
+    Api::of(&app).post("/conversation/guest", &json!({})).await.refused(429);
+    Line::guest(&app, &guest_id).await.finish().await;
+    line.finish().await;
     app.finish([]).await;
 }

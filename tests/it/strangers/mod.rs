@@ -40,6 +40,7 @@ impl Scene {
         let settings = Config {
             limit_requests: off(),
             limit_requests_per_address: off(),
+            limit_guests: off(),
             limit_events: off(),
             limit_joins: off(),
             limit_handshakes: off(),

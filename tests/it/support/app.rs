@@ -200,6 +200,12 @@ impl TestApp {
         self.run().await;
     }
 
+    /// Starts the service again on the same database; from now on every request needs a token.
+    pub(crate) async fn demand_tokens(&mut self) {
+        self.stage.required = true;
+        self.restart().await;
+    }
+
     /// Starts the service, stopped before, on another database.
     pub(crate) async fn start_on(&mut self, database: TestDatabase) {
         self.database = database;

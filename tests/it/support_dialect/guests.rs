@@ -282,3 +282,56 @@ async fn nothing_is_left_of_one_that_cannot_be_opened() {
     assert_eq!(listed["pagination"]["total"], 0);
     app.finish([]).await;
 }
+
+#[tokio::test]
+async fn a_guest_who_chose_a_users_id_hears_nothing_of_the_user() {
+    let app = TestApp::start().await;
+    let mut impostor = Line::guest(&app, "bob-bobson").await;
+    let mut bob = Line::user(&app, "bob-bobson").await;
+    let admin = Api::admin(&app, "eve");
+    admin.post("/onboarding/generate-code", &json!({ "userId": "bob-bobson" })).await.ok();
+    assert_eq!(bob.hears("message:received").await["messageType"], "auth_code");
+    let id = Api::user(&app, "bob-bobson").conversation().await;
+    admin.patch(&format!("/conversation/{id}"), &json!({ "priority": "high" })).await.ok();
+    assert_eq!(bob.hears("conversation:updated").await["priority"], "high");
+    impostor.hears_nothing_else().await;
+
+    // Nor the other way round.
+    let (guest_id, _) = Api::of(&app).guest().await;
+    let mut guest = Line::guest(&app, &guest_id).await;
+    admin.post("/onboarding/generate-code", &json!({ "guestId": guest_id })).await.ok();
+    assert_eq!(guest.hears("message:received").await["guestId"], guest_id);
+    for line in [impostor, bob, guest] {
+        line.finish().await;
+    }
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn a_persons_id_is_no_guests() {
+    let app = TestApp::start().await;
+    Api::user(&app, "bob-bobson").conversation().await;
+    let (line, hello) = Line::open(&app, "guest", json!({ "guestId": "bob-bobson" })).await;
+    assert_ne!(hello["guestId"], "bob-bobson");
+    line.finish().await;
+    let made = Api::of(&app).post("/conversation/guest", &json!({ "guestId": "bob-bobson" })).await.ok();
+    assert_ne!(made["guestId"], "bob-bobson");
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn a_clients_own_id_counts_for_nothing_once_proof_is_needed() {
+    let mut app = TestApp::start().await;
+    let own = json!({ "guestId": "bob-bobson" });
+    let made = Api::of(&app).post("/conversation/guest", &own).await.ok();
+    assert_eq!(made["guestId"], "bob-bobson");
+    let (guest_id, id) = Api::of(&app).guest().await;
+    app.demand_tokens().await;
+    let (line, hello) = Line::open(&app, "guest", own.clone()).await;
+    assert_ne!(hello["guestId"], "bob-bobson");
+    line.finish().await;
+    assert_ne!(Api::of(&app).post("/conversation/guest", &own).await.ok()["guestId"], "bob-bobson");
+    let again = Api::of(&app).post("/conversation/guest", &json!({ "guestId": guest_id })).await.ok();
+    assert_eq!(again["conversation"]["id"], id, "what was issued is known");
+    app.finish([]).await;
+}
