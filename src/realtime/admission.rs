@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
+use super::socketio::Kill;
 use crate::auth::AuthError;
 use crate::config::Rate;
 use crate::core::Error;
@@ -43,6 +44,8 @@ pub(super) struct Place {
     events: Budget,
     joins: Budget,
     patience: Budget,
+    /// Cuts off what carries it, if that is not what opened it.
+    carrier: Mutex<Option<Kill>>,
     _seats: (Seat<()>, Option<Seat<Network>>),
 }
 
@@ -89,6 +92,7 @@ impl Gate {
             patience: self.patience.budget(),
             limits: self.limits.clone(),
             from,
+            carrier: Mutex::default(),
             _seats: (here, at_address),
         })
     }
@@ -133,6 +137,16 @@ impl Place {
     /// [`Excess`].
     pub(super) fn join(&self) -> Result<(), Excess> {
         self.joins.spend().map_err(|too_soon| self.refused(too_soon.into()))
+    }
+
+    /// It goes on over another connection than the one that opened it.
+    pub(super) fn set_carrier(&self, kill: Kill) {
+        *self.carrier.lock() = Some(kill);
+    }
+
+    /// Cuts off what carries it, if that is not what opened it.
+    pub(super) fn carrier(&self) -> Option<Kill> {
+        self.carrier.lock().clone()
     }
 
     /// What follows from refusing something with `error`.

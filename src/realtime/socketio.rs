@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Uri, header};
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,7 +18,7 @@ use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::handler::{ConnectHandler, FromConnectParts as _, FromMessageParts as _, MessageHandler};
 use socketioxide::layer::SocketIoLayer;
-use socketioxide::socket::Socket;
+use socketioxide::socket::{Sid, Socket};
 use socketioxide::{SocketIo, TransportType};
 use socketioxide_core::Value;
 use tokio::time::timeout;
@@ -53,8 +54,9 @@ static KEPT_HEADERS: [HeaderName; 9] = [
     header::CONTENT_LENGTH,
     header::TRANSFER_ENCODING,
 ];
-/// Connections remembered by their engine's id.
-const KILLS_AT_MOST: u64 = 100_000;
+/// Upgrades under way that are remembered, and how long: until the socket enters a namespace, which clients do at once.
+const UPGRADES_AT_MOST: u64 = 10_000;
+const UPGRADES_FOR: Duration = Duration::from_secs(30);
 
 /// Cuts a connection off: a request extension, set by the server for requests that may become a socket.
 #[derive(Clone)]
@@ -73,35 +75,63 @@ impl Kill {
 }
 
 /// Which connection carries which socket. A socket that was upgraded from polling is carried by another connection than
-/// the one that opened it.
+/// the one that opened it: its [`Place`] knows which, once it is in a namespace. Until then, and for upgrades of sockets
+/// that are none, which strangers can ask for, the connection is remembered here for a moment.
 pub(super) struct Kills {
-    upgrades: Cache<String, Kill>,
+    upgrades: Cache<Sid, Kill>,
 }
 
 impl Default for Kills {
     fn default() -> Self {
-        Self { upgrades: Cache::builder().max_capacity(KILLS_AT_MOST).build() }
+        let upgrades = Cache::builder()
+            .max_capacity(UPGRADES_AT_MOST)
+            .time_to_live(UPGRADES_FOR)
+            // The newest are those that matter.
+            .eviction_policy(EvictionPolicy::lru());
+        Self { upgrades: upgrades.build() }
     }
 }
 
 impl Kills {
+    /// Notes that the connection of `kill` is to carry the socket that a client calls `sid`, and gives back which that is;
+    /// `None`: the engine will say that there is no such socket.
+    fn note_upgrade(&self, sid: &str, kill: &Kill) -> Option<Sid> {
+        let sid = sid.parse().ok()?;
+        self.upgrades.insert(sid, kill.clone());
+        Some(sid)
+    }
+
+    /// Hands what was noted for a socket over to its place.
+    fn hand_over(&self, sid: Sid, place: &Place) {
+        if let Some(kill) = self.upgrades.remove(&sid) {
+            place.set_carrier(kill);
+        }
+    }
+
     /// Cuts the connection of `socket`. One that polls has none: whatever carried its last request may carry somebody
     /// else's next one. It is told to go, and where it does not read even that, the engine drops it once it does not answer.
     pub(super) fn kill(&self, socket: &SocketRef) {
-        if socket.transport_type() == TransportType::Polling {
-            let _ = socket.clone().disconnect();
-            return;
-        }
-        let upgraded = self.upgrades.get(&socket.id.to_string());
-        if let Some(kill) = upgraded.or_else(|| socket.req_parts().extensions.get::<Kill>().cloned()) {
-            kill.kill();
+        let extensions = &socket.req_parts().extensions;
+        let carrier = || {
+            let upgraded = extensions.get::<Arc<Place>>().and_then(|place| place.carrier());
+            upgraded.or_else(|| self.upgrades.get(&socket.id)).or_else(|| extensions.get::<Kill>().cloned())
+        };
+        let is_polling = socket.transport_type() == TransportType::Polling;
+        match if is_polling { None } else { carrier() } {
+            Some(kill) => kill.kill(),
+            None => {
+                let _ = socket.clone().disconnect();
+            }
         }
     }
 }
 
 /// What every request passes first that may become a socket.
 #[derive(Clone)]
-pub struct Entrance(Arc<Hub>);
+pub struct Entrance {
+    hub: Arc<Hub>,
+    io: SocketIo,
+}
 
 impl Entrance {
     /// Makes `request`, which asks for a raw WebSocket, ready for [`WebSockets::open`].
@@ -123,13 +153,17 @@ impl Entrance {
     /// # Errors
     /// As [`Entrance::websocket`].
     pub async fn socketio(&self, mut request: Request, kill: Kill) -> Result<Request, Error> {
-        match (parameter(request.uri(), "sid="), parameter(request.uri(), "transport=")) {
-            (Some(sid), Some("websocket")) => self.0.kills.upgrades.insert(sid.to_owned(), kill.clone()),
-            (Some(_), _) => {}
+        let is_websocket = parameter(request.uri(), "transport=") == Some("websocket");
+        match parameter(request.uri(), "sid=") {
+            Some(sid) if is_websocket => self.note_upgrade(sid, &kill),
+            Some(_) => {}
             // The engine keeps the request as long as the socket, and its place with it.
-            (None, _) => {
+            None => {
                 let place = self.place(network_of(&request)).await?;
                 request.extensions_mut().insert(place);
+                if is_websocket {
+                    request.extensions_mut().insert(kill);
+                }
             }
         }
         let headers = KEPT_HEADERS.iter().filter_map(|name| {
@@ -140,12 +174,27 @@ impl Entrance {
         if let Ok(copy) = request.uri().to_string().parse() {
             *request.uri_mut() = copy;
         }
-        request.extensions_mut().insert(kill);
         Ok(request)
     }
 
     async fn place(&self, from: Option<Network>) -> Result<Arc<Place>, Error> {
-        self.0.gate.pass(from).await.map(Arc::new)
+        self.hub.gate.pass(from).await.map(Arc::new)
+    }
+
+    /// A socket that polls and is in a namespace is upgraded to the connection of `kill`; any other may be one soon. Noted
+    /// first and looked for then, the other way round than [`Settle`] does it: one of the two sees the other.
+    fn note_upgrade(&self, sid: &str, kill: &Kill) {
+        let Some(sid) = self.hub.kills.note_upgrade(sid, kill) else { return };
+        let Some(socket) = self.io.nsps().iter().find_map(|namespace| namespace.get_socket(sid)) else {
+            return;
+        };
+        match socket.req_parts().extensions.get::<Arc<Place>>() {
+            Some(place) if socket.transport_type() == TransportType::Polling => {
+                self.hub.kills.hand_over(sid, place);
+            }
+            // It has been upgraded: nothing comes of this.
+            Some(_) | None => self.hub.kills.upgrades.invalidate(&sid),
+        }
     }
 }
 
@@ -221,7 +270,8 @@ pub fn layer(
         io.ns(namespace, Settle.with(admit));
     }
     let raw = WebSockets(Arc::clone(&hub));
-    (layer, Entrance(Arc::clone(&hub)), Closing { io, hub }, raw)
+    let entrance = Entrance { hub: Arc::clone(&hub), io: io.clone() };
+    (layer, entrance, Closing { io, hub }, raw)
 }
 
 /// What a client hands over as `auth`.
@@ -294,7 +344,6 @@ async fn admit(
     socket.extensions.insert(Admitted { state: Arc::clone(&state), verified });
     socket.on_disconnect(move |socket: SocketRef| {
         metrics::gauge!("switchboard_sockets").decrement(1.0);
-        state.hub.kills.upgrades.invalidate(&socket.id.to_string());
         Session { state, link: Link::SocketIo(socket) }.end();
         std::future::ready(())
     });
@@ -320,6 +369,7 @@ impl ConnectHandler<LocalAdapter, Raw> for Settle {
         metrics::gauge!("switchboard_sockets").increment(1.0);
         let Ok(socket) = SocketRef::from_connect_parts(&socket, &auth);
         let Some(Admitted { state, verified }) = socket.extensions.remove::<Admitted>() else { return };
+        state.hub.kills.hand_over(socket.id, &state.place);
         let session = Session { state, link: Link::SocketIo(socket) };
         let begin = || {
             session.settle(verified.as_ref());
@@ -369,4 +419,30 @@ fn read(value: &Value) -> Option<(String, Option<Box<RawValue>>)> {
     let mut parts = serde_json::from_str::<Vec<Box<RawValue>>>(text.as_str()).ok()?.into_iter();
     let event = serde_json::from_str(parts.next()?.get()).ok()?;
     Some((event, parts.next()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_socket_is_not_remembered() {
+        let (kills, kill) = (Kills::default(), Kill::new(|| {}));
+        for sid in ["", "AAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAA%", &"A".repeat(60_000)] {
+            assert!(kills.note_upgrade(sid, &kill).is_none(), "{} bytes", sid.len());
+        }
+        kills.upgrades.run_pending_tasks();
+        assert_eq!(kills.upgrades.entry_count(), 0);
+    }
+
+    #[test]
+    fn made_up_sockets_push_out_older_ones_only() {
+        let (kills, kill) = (Kills::default(), Kill::new(|| {}));
+        for number in 0..3 * UPGRADES_AT_MOST {
+            let sid = kills.note_upgrade(&format!("{number:016}"), &kill).unwrap();
+            assert!(kills.upgrades.contains_key(&sid), "{number}");
+        }
+        kills.upgrades.run_pending_tasks();
+        assert!(kills.upgrades.entry_count() <= UPGRADES_AT_MOST);
+    }
 }

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use switchboard::config::Config;
+use tokio::net::TcpStream;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{connected, here, optional, some};
 use crate::contacts::{ALI, conversation as by_phone, socket_with_phone};
@@ -192,6 +196,61 @@ async fn who_floods_by_polling_is_sent_away() {
     }
     assert_eq!(heard.iter().filter(|packet| packet.contains("pong")).count(), 5);
     assert_eq!(heard.iter().filter(|packet| packet.contains("too many requests")).count(), PATIENCE);
+    app.finish([]).await;
+}
+
+/// A socket that polled once, in no namespace: its session.
+#[expect(clippy::disallowed_methods, reason = "a client of the service, not a way to Twilio")]
+async fn polling(app: &TestApp) -> (String, impl AsyncFn(&str)) {
+    let at = format!("http://{}/socket.io/?EIO=4&transport=polling", app.address);
+    let opened = soon("a handshake", app.http.get(&at).send()).await.unwrap().text().await.unwrap();
+    let opened: Value = serde_json::from_str(opened.strip_prefix('0').unwrap()).unwrap();
+    let sid = opened["sid"].as_str().unwrap().to_owned();
+    let at = format!("{at}&sid={sid}");
+    let http = app.http.clone();
+    let enter = async move |packet: &str| {
+        let posted = soon("a post", http.post(&at).body(packet.to_owned()).send()).await.unwrap();
+        assert_eq!(posted.status(), 200);
+        let entered = soon("a poll", http.get(&at).send()).await.unwrap().text().await.unwrap();
+        assert!(entered.split('\u{1e}').any(|packet| packet.starts_with("40")), "{entered}");
+    };
+    (sid, enter)
+}
+
+#[tokio::test]
+async fn who_floods_over_what_it_was_upgraded_to_is_cut_off() {
+    let app = optional(five_events()).await;
+    for enters_first in [true, false] {
+        let (sid, enter) = polling(&app).await;
+        if enters_first {
+            enter("40").await;
+        }
+        let stream = TcpStream::connect(app.address).await.unwrap();
+        let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket&sid={sid}", app.address);
+        let (mut upgraded, _) = soon("a websocket", client_async(url, stream)).await.unwrap();
+        for (say, hear) in [("2probe", Some("3probe")), ("5", None)] {
+            upgraded.send(Message::Text(say.into())).await.unwrap();
+            if let Some(hear) = hear {
+                let heard = soon("an answer", upgraded.next()).await.unwrap().unwrap();
+                assert_eq!(heard.into_text().unwrap(), hear);
+            }
+        }
+        if !enters_first {
+            upgraded.send(Message::Text("40".into())).await.unwrap();
+            let heard = soon("an answer", upgraded.next()).await.unwrap().unwrap();
+            assert!(heard.into_text().unwrap().starts_with("40"));
+        }
+        for _ in 0..5 + PATIENCE + 1 {
+            drop(upgraded.send(Message::Text(r#"42["ping"]"#.into())).await);
+        }
+        let mut heard = 0;
+        // A farewell would wait behind what it does not read: it is cut off without one.
+        while let Some(Ok(message)) = soon("the end", upgraded.next()).await {
+            assert!(message.into_text().unwrap().starts_with("42"));
+            heard += 1;
+        }
+        assert!(heard <= 5 + PATIENCE, "{heard}");
+    }
     app.finish([]).await;
 }
 
