@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use moka::Expiry;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 use parking_lot::Mutex;
@@ -20,14 +21,18 @@ use super::drafts::is_part;
 use super::error::or_not_found;
 use super::{ConversationSid, Core, Error, Message, MessageSid};
 use crate::auth::Caller;
-use crate::twilio::{NextPage, Order};
+use crate::twilio::{MessageMedia, NextPage, Order};
 
 /// Messages Twilio gives in one page, at most.
 const PAGE: u8 = 100;
 /// Messages kept of one conversation; past it the window is dropped and read anew when somebody asks.
 const WINDOW_AT_MOST: usize = 600;
-/// Conversations whose window is kept.
-const WINDOWS_AT_MOST: u64 = 2_000;
+/// Conversations whose window is kept, and bytes of all their messages.
+const WINDOWS_AT_MOST: u32 = 2_000;
+const WINDOWS_BYTES: u32 = 256 * 1024 * 1024;
+/// A window is weighed again with a message of so many bytes, or with one of so many messages: most are short.
+const WEIGHED_AT: u32 = 2 * 1024;
+const WEIGHED_EVERY: i64 = 64;
 /// How long a window serves without having been read anew: bounds what a lost webhook, or a change over REST that asked for
 /// none, can hide.
 const WINDOW_FOR: Duration = Duration::from_secs(60);
@@ -35,7 +40,8 @@ const WINDOW_FOR: Duration = Duration::from_secs(60);
 const PAGES_AT_ONCE: usize = 100;
 const WALK_FOR: Duration = Duration::from_secs(7);
 /// Edited and deleted messages remembered, so that a late report of an older state is not believed.
-const CHANGES_AT_MOST: u64 = 50_000;
+const CHANGES_AT_MOST: u32 = 50_000;
+const CHANGES_BYTES: u32 = 64 * 1024 * 1024;
 const CHANGES_FOR: Duration = Duration::from_secs(900);
 
 /// Which messages are asked for.
@@ -118,8 +124,18 @@ pub(super) fn of_page(error: Error) -> Error {
 impl History {
     pub(super) fn new() -> Self {
         Self {
-            windows: Cache::builder().max_capacity(WINDOWS_AT_MOST).time_to_live(WINDOW_FOR).build(),
-            changes: Cache::builder().max_capacity(CHANGES_AT_MOST).time_to_live(CHANGES_FOR).build(),
+            windows: Cache::builder()
+                .max_capacity(WINDOWS_BYTES.into())
+                .weigher(|_, window: &Arc<Window>| window.weight().max(WINDOWS_BYTES / WINDOWS_AT_MOST))
+                .expire_after(WindowExpiry)
+                .build(),
+            changes: Cache::builder()
+                .max_capacity(CHANGES_BYTES.into())
+                .weigher(|_, changed: &Option<Arc<Message>>| {
+                    changed.as_deref().map_or(0, weight).max(CHANGES_BYTES / CHANGES_AT_MOST)
+                })
+                .time_to_live(CHANGES_FOR)
+                .build(),
             deliveries: Deliveries::new(),
         }
     }
@@ -134,11 +150,23 @@ impl History {
         let window = self.window(newest.conversation_sid);
         let mut state = window.state.lock();
         state.messages.insert(newest.index, Arc::clone(&newest));
-        if state.messages.len() > WINDOW_AT_MOST {
-            drop(state);
+        let is_full = state.messages.len() > WINDOW_AT_MOST;
+        drop(state);
+        if is_full {
             self.windows.invalidate(&newest.conversation_sid);
+        } else if weight(&newest) > WEIGHED_AT || newest.index % WEIGHED_EVERY == 0 {
+            self.weigh(newest.conversation_sid, &window);
         }
         newest
+    }
+
+    /// Has the cache take note of how large a window has become.
+    fn weigh(&self, conversation: ConversationSid, window: &Arc<Window>) {
+        self.windows.entry(conversation).and_compute_with(|kept| {
+            // Not one that was forgotten meanwhile.
+            let is_kept = kept.is_some_and(|kept| Arc::ptr_eq(kept.value(), window));
+            if is_kept { Op::Put(Arc::clone(window)) } else { Op::Nop }
+        });
     }
 
     /// Takes in an edited message, and gives it back with its delivery, which reports do not tell; `None` when this, or
@@ -173,10 +201,13 @@ impl History {
 
     /// Puts another version of a message in its place, if it is in memory.
     pub(super) fn replace(&self, message: &Arc<Message>) {
-        if let Some(window) = self.windows.get(&message.conversation_sid)
-            && let Some(place) = window.state.lock().messages.get_mut(&message.index)
-        {
-            *place = Arc::clone(message);
+        let Some(window) = self.windows.get(&message.conversation_sid) else { return };
+        match window.state.lock().messages.get_mut(&message.index) {
+            Some(place) => *place = Arc::clone(message),
+            None => return,
+        }
+        if weight(message) > WEIGHED_AT {
+            self.weigh(message.conversation_sid, &window);
         }
     }
 
@@ -270,7 +301,36 @@ impl History {
     }
 }
 
+/// Counts from when a window was made, however often it is weighed since.
+struct WindowExpiry;
+
+impl Expiry<ConversationSid, Arc<Window>> for WindowExpiry {
+    fn expire_after_create(&self, _: &ConversationSid, _: &Arc<Window>, _: Instant) -> Option<Duration> {
+        Some(WINDOW_FOR)
+    }
+}
+
+/// Bytes that a message takes up in memory, about.
+pub(super) fn weight(message: &Message) -> u32 {
+    let of_file = |file: &MessageMedia| {
+        size_of_val(file)
+            + file.content_type.as_ref().map_or(0, String::len)
+            + file.filename.as_ref().map_or(0, String::len)
+    };
+    let bytes = size_of_val(message)
+        + message.author.len()
+        + message.body.as_ref().map_or(0, String::len)
+        + message.attributes.len()
+        + message.media.iter().map(of_file).sum::<usize>();
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
 impl Window {
+    fn weight(&self) -> u32 {
+        let state = self.state.lock();
+        state.messages.values().map(|message| weight(message)).fold(0, u32::saturating_add)
+    }
+
     /// What memory holds of `span`, newest first, and where to read on if that is not all of it.
     fn gather(&self, span: Span) -> (Vec<Arc<Message>>, Option<Place>) {
         let state = self.state.lock();
@@ -330,6 +390,7 @@ impl Core {
                     .await
                     .map_err(or_not_found(Error::ConversationNotFound))?;
                 self.history.merge(&window, None, &page.items, page.next);
+                self.history.weigh(conversation, &window);
                 self.index_page(conversation, &window);
                 Ok::<_, Error>(())
             })
@@ -357,6 +418,7 @@ impl Core {
             }
         }
         if walk.pages > 0 {
+            self.history.weigh(conversation, &window);
             self.index_page(conversation, &window);
         }
         found.reverse();
@@ -421,5 +483,55 @@ impl Core {
             None => return,
         };
         self.index_messages(conversation, state.messages.values(), known_from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONVERSATION: &str = "CH0123456789abcdef0123456789abcdef";
+
+    fn message(index: i64, body_bytes: usize) -> Arc<Message> {
+        let message = serde_json::json!({
+            "sid": format!("IM{index:032x}"),
+            "conversation_sid": CONVERSATION,
+            "index": index,
+            "author": "alice",
+            "body": "x".repeat(body_bytes),
+            "date_created": "2025-12-17T10:30:00Z",
+            "date_updated": "2025-12-17T10:30:00Z",
+        });
+        Arc::new(serde_json::from_value(message).unwrap())
+    }
+
+    #[test]
+    fn a_window_weighs_what_is_in_it() {
+        let history = History::new();
+        let weighed = || {
+            history.windows.run_pending_tasks();
+            history.windows.weighted_size()
+        };
+        history.take_in(&message(1, 10));
+        assert_eq!(weighed(), u64::from(WINDOWS_BYTES / WINDOWS_AT_MOST), "at least");
+        for index in 2..102 {
+            history.take_in(&message(index, 32 * 1024));
+        }
+        assert!((100 * 32 * 1024..110 * 32 * 1024).contains(&weighed()), "{}", weighed());
+        history.take_in_change(&message(1, 32 * 1024));
+        assert!(weighed() >= 101 * 32 * 1024, "{}", weighed());
+        history.forget(CONVERSATION.parse().unwrap());
+        assert_eq!(weighed(), 0);
+    }
+
+    #[test]
+    fn long_messages_that_are_edited_do_not_fill_the_memory() {
+        let history = History::new();
+        for index in 0..4_000 {
+            history.take_in_change(&message(index, 32 * 1024));
+        }
+        history.changes.run_pending_tasks();
+        assert!(history.changes.weighted_size() <= u64::from(CHANGES_BYTES));
+        assert!(history.changes.entry_count() > 1_000, "{}", history.changes.entry_count());
     }
 }

@@ -12,12 +12,14 @@ use futures::StreamExt;
 use moka::sync::Cache;
 
 use super::error::or_not_found;
+use super::history::weight;
 use super::{ConversationSid, Core, Error, Message, MessageSid};
 use crate::store::{IndexedMessage, LastMessage};
 use crate::twilio::Order;
 
-/// Conversations whose newest message is kept in memory.
-const KEPT_AT_MOST: u64 = 100_000;
+/// Conversations whose newest message is kept in memory, and bytes of them all.
+const KEPT_AT_MOST: u32 = 100_000;
+const KEPT_BYTES: u32 = 128 * 1024 * 1024;
 const KEPT_FOR: Duration = Duration::from_secs(3600);
 /// Conversations asked about at Twilio at once.
 const ASKED_AT_ONCE: usize = 8;
@@ -42,7 +44,13 @@ pub(super) struct Last {
 impl LastMessages {
     pub(super) fn new() -> Self {
         Self {
-            cache: Cache::builder().max_capacity(KEPT_AT_MOST).time_to_idle(KEPT_FOR).build(),
+            cache: Cache::builder()
+                .max_capacity(KEPT_BYTES.into())
+                .weigher(|_, last: &Last| {
+                    last.message.as_deref().map_or(0, weight).max(KEPT_BYTES / KEPT_AT_MOST)
+                })
+                .time_to_idle(KEPT_FOR)
+                .build(),
             heard: AtomicU64::new(0),
         }
     }

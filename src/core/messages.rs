@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::drafts::{Composed, Extras, is_part};
 use super::error::or_not_found;
 use super::events::Seen;
+use super::history::weight;
 use super::participants::ensure_author;
 use super::{
     ConversationSid, Core, Draft, Error, Event, MEDIA_LINKS, MediaSid, Message, MessageSid, SMS_CHARACTERS,
@@ -24,7 +25,9 @@ use crate::twilio::{self, MessageChanges, NewMessage, Order};
 /// How long a repeat with the same client id is recognised.
 const KEYS_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Sends whose result is kept in memory, so that a simultaneous repeat waits for the first.
-const SENDS_AT_MOST: u64 = 50_000;
+const SENDS_AT_MOST: u32 = 50_000;
+/// Bytes of them all.
+const SENDS_BYTES: u32 = 64 * 1024 * 1024;
 const SENDS_FOR: Duration = Duration::from_secs(600);
 /// When to look for a message whose POST had no clear outcome, after it.
 const LOOKS: [Duration; 3] =
@@ -43,7 +46,13 @@ pub(super) struct Sends {
 
 impl Sends {
     pub(super) fn new() -> Self {
-        Self { cache: Cache::builder().max_capacity(SENDS_AT_MOST).time_to_live(SENDS_FOR).build() }
+        let cache = Cache::builder()
+            .max_capacity(SENDS_BYTES.into())
+            .weigher(|_, (message, _): &(Arc<Message>, String)| {
+                weight(message).max(SENDS_BYTES / SENDS_AT_MOST)
+            })
+            .time_to_live(SENDS_FOR);
+        Self { cache: cache.build() }
     }
 }
 
