@@ -276,6 +276,15 @@ async fn issuer_and_audience_are_demanded_when_set() {
 }
 
 #[tokio::test]
+async fn an_app_may_be_called_like_the_beginning_of_an_api_key() {
+    for issuer in ["SKYLINE", "SK", "https://sk.example", "SK0000000000000000000000000000000x"] {
+        let token = app_token(json!({ "sub": "alice", "iss": issuer }));
+        assert_eq!(auth().verify(&token).await.unwrap().identity, identity("alice"), "{issuer}");
+    }
+    refused(&auth(), &app_token(json!({ "sub": "alice", "iss": API_KEY }))).await;
+}
+
+#[tokio::test]
 async fn a_minted_token_says_what_it_was_asked_to() {
     let settings = AuthSettings { issuer: Some("us".into()), audience: Some("them".into()), ..settings() };
     let auth = Auth::new(settings, clock(), SignOuts::default()).unwrap();
