@@ -79,8 +79,9 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true, value_name = "MODE")]
     pub auth_mode: Option<String>,
 
-    /// Permits what is refused as unsafe: AUTH_MODE=optional or a known JWT_SECRET with a real Twilio account on a public
-    /// address, JWT_JWKS_URL without JWT_AUDIENCE and JWT_ISSUER, and http:// to other machines. Default `false`.
+    /// Permits what is refused as unsafe: AUTH_MODE=optional or a known JWT_SECRET with a real Twilio account where LISTEN or
+    /// PUBLIC_URL is not this machine's own, JWT_JWKS_URL without JWT_AUDIENCE and JWT_ISSUER, and http:// to other
+    /// machines. Default `false`.
     #[arg(long, env, hide_env_values = true, value_name = "BOOLEAN")]
     pub allow_insecure: Option<String>,
 
@@ -349,7 +350,7 @@ impl Config {
         let database_url = read.database_url(&self);
         let media = read.media(&self);
         let log = read.log(&self);
-        read.refuse_open_doors(auth.as_ref(), twilio.as_ref(), listen, allow_insecure);
+        read.refuse_open_doors(auth.as_ref(), twilio.as_ref(), listen, public_url.as_ref(), allow_insecure);
         let mut warnings = warnings(auth.as_ref(), public_url.as_ref(), database_url.as_ref());
         warnings.extend(unnamed_proxy(public_url.as_ref(), trusted_proxies.as_ref(), limits.as_ref()));
         warnings.extend(sms.as_ref().and_then(|sms| sms.warning(twilio.as_ref())));

@@ -435,31 +435,37 @@ impl Reader {
     }
 
     /// Refuses to believe claimed identities, or tokens that everybody can sign, where strangers could come with them and a
-    /// real account would pay.
+    /// real account would pay. A tunnel or proxy brings them to a `LISTEN` that only this machine reaches: then `PUBLIC_URL`
+    /// says so.
     pub(super) fn refuse_open_doors(
         &mut self,
         auth: Option<&AuthSettings>,
         twilio: Option<&TwilioSettings>,
         listen: Option<SocketAddr>,
+        public_url: Option<&PublicUrl>,
         allow_insecure: bool,
     ) {
         let (Some(auth), Some(twilio), Some(listen)) = (auth, twilio, listen) else { return };
-        if twilio.is_mock() || listen.ip().is_loopback() || allow_insecure {
+        let reached_at = match public_url {
+            _ if !listen.ip().is_loopback() => "LISTEN",
+            Some(url) if !url.is_loopback() => "PUBLIC_URL",
+            Some(_) | None => return,
+        };
+        if twilio.is_mock() || allow_insecure {
             return;
         }
         if auth.jwt_secret.as_ref().is_some_and(is_known_or_short) {
-            self.wrong::<()>(
-                "JWT_SECRET",
-                "is an example, or short, and lets everybody who reaches LISTEN be an admin with a real Twilio account",
-                A_JWT_SECRET,
+            let problem = format!(
+                "is an example, or short, and lets everybody who reaches {reached_at} be an admin with a real Twilio account"
             );
+            self.wrong::<()>("JWT_SECRET", &problem, A_JWT_SECRET);
         }
         if auth.mode == AuthMode::Optional {
-            self.wrong::<()>(
-                "AUTH_MODE",
-                "lets everybody who reaches LISTEN use a real Twilio account as whomever they claim to be",
-                "required; or listen on 127.0.0.1; or, if you mean it, set ALLOW_INSECURE=true",
+            let problem = format!(
+                "lets everybody who reaches {reached_at} use a real Twilio account as whomever they claim to be"
             );
+            let should_be = "required; or keep LISTEN and PUBLIC_URL on 127.0.0.1; or, if you mean it, set ALLOW_INSECURE=true";
+            self.wrong::<()>("AUTH_MODE", &problem, should_be);
         }
     }
 }

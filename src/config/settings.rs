@@ -204,9 +204,14 @@ impl PublicUrl {
         self.0.scheme() == "https"
     }
 
+    /// Whether it names this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        is_loopback(&self.0)
+    }
+
     /// Whether tokens sent here cross a network unencrypted.
     pub(super) fn is_plain_http_to_elsewhere(&self) -> bool {
-        self.0.scheme() == "http" && !is_loopback(&self.0)
+        self.0.scheme() == "http" && !self.is_loopback()
     }
 }
 

@@ -238,15 +238,23 @@ fn settings_do_not_print_secrets() {
 fn claimed_identities_are_not_believed_on_a_public_address_with_a_real_account() {
     let open = ("AUTH_MODE", "optional");
     let public = ("LISTEN", "0.0.0.0:3001");
-    assert_eq!(serve(&[open, public]).unwrap_err()[0].0, "AUTH_MODE");
-    assert!(serve(&[open]).is_ok(), "loopback");
-    assert!(serve(&[public]).is_ok(), "tokens required");
+    let own = ("PUBLIC_URL", "http://localhost:3001");
+    let tunnel = ("PUBLIC_URL", "https://x.ngrok.example");
+    for (exposed, at) in [(&[open, public, own][..], "LISTEN"), (&[open, tunnel], "PUBLIC_URL")] {
+        let (variable, problem) = serve(exposed).unwrap_err().remove(0);
+        assert_eq!(variable, "AUTH_MODE");
+        assert!(problem.contains(at), "{problem}");
+        let allowed = [exposed, &[("ALLOW_INSECURE", "true")]].concat();
+        assert!(serve(&allowed).is_ok(), "{exposed:?}");
+    }
+    assert!(serve(&[open, own]).is_ok(), "loopback");
+    assert!(serve(&[public, tunnel]).is_ok(), "tokens required");
     assert!(!serve(&[open, public, ("ALLOW_INSECURE", "true")]).unwrap().warnings.is_empty());
     let mock = [
         ("TWILIO_CONVERSATIONS_URL", "http://localhost:3002"),
         ("TWILIO_MEDIA_URL", "http://localhost:3002"),
     ];
-    assert!(serve(&[open, public, mock[0], mock[1]]).is_ok(), "a mock");
+    assert!(serve(&[open, public, tunnel, mock[0], mock[1]]).is_ok(), "a mock");
 }
 
 #[test]
@@ -255,7 +263,8 @@ fn tokens_that_everybody_can_sign_are_not_believed_there_either() {
     let real = ("TWILIO_CONVERSATIONS_URL", "https://conversations.twilio.com");
     let media = ("TWILIO_MEDIA_URL", "https://mcs.us1.twilio.com");
     let dev = |more: &[(&'static str, &'static str)]| {
-        let credentials = needed().into_iter().filter(|(variable, _)| *variable != "JWT_SECRET");
+        let credentials =
+            needed().into_iter().filter(|(variable, _)| !["JWT_SECRET", "PUBLIC_URL"].contains(variable));
         let flags = [real, media, ("AUTH_MODE", "required")].into_iter().chain(more.iter().copied());
         let flags: Vec<_> = credentials.chain(flags).collect();
         config(&flags).dev(&mock()).map_err(|errors| errors.mistakes()[0].variable)
@@ -264,6 +273,8 @@ fn tokens_that_everybody_can_sign_are_not_believed_there_either() {
     assert_eq!(dev(&[public, ("JWT_SECRET", "short")]).map(drop), Err("JWT_SECRET"));
     assert_eq!(dev(&[public, ("JWT_SECRET", EXAMPLE_JWT_SECRET)]).map(drop), Err("JWT_SECRET"));
     assert!(dev(&[public, ("JWT_SECRET", "0123456789abcdef0123456789abcdef")]).is_ok());
+    let tunnel = ("PUBLIC_URL", "https://x.ngrok.example");
+    assert_eq!(dev(&[tunnel]).map(drop), Err("JWT_SECRET"), "dev's own behind a tunnel");
     assert!(dev(&[]).is_ok(), "loopback");
     assert!(config(&[public]).dev(&mock()).is_ok(), "a mock");
 }
