@@ -199,6 +199,11 @@ impl PublicUrl {
         self.0.origin().ascii_serialization()
     }
 
+    /// Whether `host`, a name or an address (of IPv6: in brackets), is its own.
+    pub fn is_at(&self, host: &str) -> bool {
+        self.0.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host))
+    }
+
     /// Whether it is reached over https.
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"

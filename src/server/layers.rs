@@ -2,10 +2,12 @@
 //!
 //! Where it comes from is found out in `client_address.rs`.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 
 use axum::extract::{Request, State};
 use axum::http::header::{self, Entry, HeaderName};
+use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,7 +15,7 @@ use futures::FutureExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::{connection, operations};
-use crate::auth::AuthError;
+use crate::auth::{AuthError, AuthMode};
 use crate::config::{CorsOrigins, PublicUrl};
 use crate::core::Error;
 use crate::dialects;
@@ -112,24 +114,66 @@ pub(super) async fn prepare_socket(
     }
 }
 
-/// Refuses sockets to pages that may not call from a browser, whichever way they are opened. For WebSockets nothing else
-/// would: browsers do not apply CORS to them. Whoever sends no `Origin` is no page of another's.
-pub(super) async fn refuse_foreign_sockets(
-    State(origins): State<CorsOrigins>,
+/// Which pages of browsers are let in.
+#[derive(Clone)]
+pub(super) struct Pages {
+    origins: CorsOrigins,
+    public_url: PublicUrl,
+    /// Whether requests that prove nothing are believed: then whatever makes a browser of somebody here send one is them.
+    unproven: bool,
+}
+
+impl Pages {
+    /// Those of `origins`, and the service's own.
+    pub(super) fn new(origins: CorsOrigins, public_url: PublicUrl, mode: AuthMode) -> Self {
+        Self { origins, public_url, unproven: mode == AuthMode::Optional }
+    }
+
+    /// Whether a page from `origin` may write, and open sockets, at `host`.
+    fn allow(&self, origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+        origin.to_str().is_ok_and(|origin| {
+            self.origins.allows(origin) || is_own(origin, host) || self.public_url.origin() == origin
+        })
+    }
+
+    /// Whether `host` is a name that no stranger can give to this machine. A page of a stranger's domain can let its name lead
+    /// here (DNS rebinding), and what it asks for then looks like the service's own page asking. An address leads nowhere
+    /// else, and names without a dot, or under `localhost`, are not to be had by strangers.
+    fn know(&self, host: &HeaderValue) -> bool {
+        let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+        host.is_some_and(|host| {
+            let name = host.host();
+            let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+            address.parse::<IpAddr>().is_ok()
+                || !name.contains('.')
+                || name.to_ascii_lowercase().ends_with(".localhost")
+                || self.public_url.is_at(name)
+        })
+    }
+}
+
+/// Refuses what a browser sends for pages that may not: sockets, for which nothing else would (browsers do not apply CORS to
+/// them), whichever way they are opened; and, where nobody has to prove who they are, what writes (some of which browsers
+/// send without asking first) and whatever is asked under a stranger's name for this machine. Whoever sends no `Origin` is no
+/// page of another's. Machines ask by whatever name they have.
+pub(super) async fn refuse_foreign_pages(
+    State(pages): State<Pages>,
     request: Request,
     next: Next,
 ) -> Response {
-    let headers = request.headers();
-    let opens_socket =
-        headers.contains_key(header::UPGRADE) || request.uri().path().starts_with("/socket.io");
-    let foreign = opens_socket
-        && headers.get(header::ORIGIN).is_some_and(|origin| {
-            !origin
-                .to_str()
-                .is_ok_and(|origin| origins.allows(origin) || is_own(origin, headers.get(header::HOST)))
-        });
-    if foreign {
-        return failure(request.uri().path(), AuthError::Forbidden.into());
+    let (path, headers) = (request.uri().path(), request.headers());
+    let host = headers.get(header::HOST);
+    if pages.unproven && !is_for_machines(path) && host.is_some_and(|host| !pages.know(host)) {
+        tracing::warn!(
+            "a request was refused: with AUTH_MODE=optional its Host must be an address, a name without a dot, or that of PUBLIC_URL"
+        );
+        return failure(path, AuthError::Forbidden.into());
+    }
+    let opens_socket = headers.contains_key(header::UPGRADE) || path.starts_with("/socket.io");
+    let writes = pages.unproven && !request.method().is_safe();
+    let foreign = headers.get(header::ORIGIN).is_some_and(|origin| !pages.allow(origin, host));
+    if foreign && (opens_socket || writes) {
+        return failure(path, AuthError::Forbidden.into());
     }
     next.run(request).await
 }

@@ -1,7 +1,7 @@
 //! The HTTP server: what the service is built from, the router and its layers, start and end.
 //!
 //! Layers, from the outside: where a request comes from, security headers, CORS, the limit of an address, the pace of
-//! bodies, sockets of foreign pages, the Socket.IO engine, panics, the count of Twilio calls, body limits, routes. The accept loop with its deadlines is `connection.rs`; routes of clients are the dialects', the one of Twilio is `webhooks`.
+//! bodies, foreign pages, the Socket.IO engine, panics, the count of Twilio calls, body limits, routes. The accept loop with its deadlines is `connection.rs`; routes of clients are the dialects', the one of Twilio is `webhooks`.
 
 mod body_pace;
 mod client_address;
@@ -36,7 +36,7 @@ use crate::twilio::{self, AccessTokens, Client, Deadlines, InvalidSid, Validator
 use crate::webhooks::{self, Webhooks};
 
 use connection::{Admission, ConnectionLimits};
-use layers::SecureHeaders;
+use layers::{Pages, SecureHeaders};
 use openapi::Document;
 
 /// Bytes of a request's body.
@@ -171,6 +171,7 @@ impl Server {
             .merge(operations::routes(core.clone(), auth_mode, Arc::clone(&ending), metrics.clone()))
             .split_for_parts();
         document.add("service", Callers::Known, &part);
+        let pages_let_in = Pages::new(settings.cors_origins.clone(), settings.public_url.clone(), auth_mode);
         let router = router
             .layer(DefaultBodyLimit::max(BODY_BYTES))
             .merge(others)
@@ -185,7 +186,7 @@ impl Server {
             .layer(from_fn(layers::answer_panics))
             .layer(socketio)
             .layer(from_fn_with_state(entrance, layers::prepare_socket))
-            .layer(from_fn_with_state(settings.cors_origins.clone(), layers::refuse_foreign_sockets))
+            .layer(from_fn_with_state(pages_let_in, layers::refuse_foreign_pages))
             .layer(from_fn(body_pace::keep_pace))
             .layer(from_fn_with_state(core.limits().clone(), layers::limit_addresses))
             .layer(layers::cors(settings.cors_origins))

@@ -57,6 +57,75 @@ async fn pages_of_strangers_open_no_socket_whichever_way() {
     assert_eq!(status(&app, "GET", POLLING, &[]).await, 200, "no page at all");
 }
 
+/// What a request is answered that a browser at `host` makes for a page of `origin`.
+async fn as_page(app: &TestApp, method: &str, path: &str, origin: Option<&str>, host: &str) -> u16 {
+    let origin = origin.map(|origin| ("origin", origin));
+    let headers: Vec<_> = origin.into_iter().chain([("host", host)]).collect();
+    status(app, method, path, &headers).await
+}
+
+#[tokio::test]
+async fn nobody_is_believed_under_a_strangers_name_for_this_machine() {
+    let stage = Stage {
+        public_url: Some("http://chat.test:8080"),
+        silent: true,
+        settings: Config { cors_origins: some(APP), ..Config::default() },
+        ..Stage::default()
+    };
+    let app = TestApp::with(stage.clone()).await;
+    let port = app.address.port();
+    let at = |name: &str| format!("{name}:{port}");
+    for name in
+        ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "evil-chat.test", "chat.test."]
+    {
+        let (host, origin) = (at(name), format!("http://{name}:{port}"));
+        for path in ["/api/conversations", "/api/chat/conversations", "/", "/nothing", POLLING] {
+            assert_eq!(as_page(&app, "GET", path, None, &host).await, 403, "{path} at {host}");
+            assert_eq!(as_page(&app, "GET", path, Some(&origin), &host).await, 403, "{path} at {host}");
+        }
+        assert_eq!(as_page(&app, "POST", "/api/upload/image", Some(&origin), &host).await, 403, "{host}");
+        // Machines ask by whatever name they have.
+        assert_eq!(as_page(&app, "GET", "/healthz", None, &host).await, 200, "{host}");
+    }
+    let refused = ask(&app, "GET", "/api/conversations", &[("host", "evil.example")]).await;
+    assert_eq!(refused.headers()["content-type"], "application/json", "in the dialect's voice");
+    for name in [
+        "localhost",
+        "LOCALHOST",
+        "app.localhost",
+        "127.0.0.1",
+        "[::1]",
+        "192.0.2.1",
+        "switchboard",
+        "chat.test",
+    ] {
+        for host in [name.to_owned(), at(name)] {
+            assert_eq!(as_page(&app, "GET", POLLING, None, &host).await, 200, "{host}");
+        }
+    }
+
+    let proven = TestApp::with(Stage { required: true, ..stage }).await;
+    assert_eq!(as_page(&proven, "GET", POLLING, None, "behind-a-proxy").await, 200, "tokens are needed");
+    proven.finish([]).await;
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn pages_of_strangers_write_nothing_where_anybody_is_believed() {
+    let app = for_app_alone().await;
+    let own = format!("http://{}", app.address);
+    let create = "/api/conversations/create";
+    for origin in STRANGERS {
+        for (method, path) in [("POST", create), ("POST", "/api/upload/image"), ("DELETE", "/nothing")] {
+            assert_eq!(status(&app, method, path, &[("origin", origin)]).await, 403, "{origin:?} at {path}");
+        }
+    }
+    for origin in [&[("origin", APP)][..], &[("origin", &own)], &[]] {
+        assert_ne!(status(&app, "POST", create, origin).await, 403, "{origin:?}");
+    }
+    app.finish([]).await;
+}
+
 #[tokio::test]
 async fn only_allowed_origins_may_read_and_none_brings_cookies() {
     let app = for_app_alone().await;
