@@ -183,13 +183,19 @@ impl Error {
             | Self::Throttled { retry_after }
             | Self::Unavailable { retry_after } => Some(retry_after.unwrap_or(Duration::from_secs(2))),
             Self::TooManyPhones { retry_after } => Some(*retry_after),
-            Self::UnknownOutcome => Some(Duration::from_secs(2)),
+            Self::UnknownOutcome | Self::Auth(AuthError::Unavailable) => Some(Duration::from_secs(2)),
             Self::Invalid { .. }
             | Self::Unreadable(_)
             | Self::TooLarge
             | Self::UnsupportedMediaType
             | Self::NoSuchEndpoint
-            | Self::Auth(_)
+            | Self::Auth(
+                AuthError::Missing
+                | AuthError::Invalid
+                | AuthError::NotYou
+                | AuthError::IdentityMissing
+                | AuthError::Forbidden,
+            )
             | Self::NotAMember
             | Self::Blocked
             | Self::Group(_)

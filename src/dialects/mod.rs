@@ -298,5 +298,10 @@ mod tests {
         };
         assert_eq!([told(0), told(1), told(1000), told(1001), told(59_999)], ["1", "1", "1", "2", "60"]);
         assert_eq!(retry_after_of(&Error::NotAMember), None);
+        assert_eq!(
+            retry_after_of(&AuthError::Unavailable.into()).unwrap(),
+            "2",
+            "503 says when to come back"
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! any later, a client's first event could find no handler. Events are read by a [`MessageHandler`] of our own, on the
 //! reading task, so their order is the client's; what socketioxide offers instead spawns a task for each.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -284,10 +285,23 @@ struct HandshakeAuth {
     guest_id: Option<serde_json::Value>,
 }
 
-/// Why a socket was not let in: the message of the client's `connect_error`.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-struct Refused(#[from] Error);
+/// Why a socket was not let in: the message of the client's `connect_error`, which has room for nothing else. So when to
+/// come back stands in it, where that is known.
+#[derive(Debug)]
+struct Refused(Error);
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)?;
+        self.0.retry_after_seconds().map_or(Ok(()), |seconds| write!(f, " (retry after {seconds} s)"))
+    }
+}
 
 /// Finds out who connects, and makes the socket ready to be heard.
 async fn admit(
