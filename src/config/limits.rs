@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::reader::{Reader, parse_networks};
-use super::{Config, Purpose};
+use super::{Bounds, Config, Purpose};
 
 /// The highest number there is: beyond it, it is no limit.
 const MOST: u32 = 1_000_000;
@@ -99,42 +99,36 @@ pub struct LimitSettings {
     pub sockets_per_address: Option<usize>,
     /// `LIMIT_CONNECTIONS_PER_ADDRESS`: TCP connections from one address, those of sockets included.
     pub connections_per_address: Option<usize>,
+    /// What holds for everybody.
+    pub bounds: Bounds,
 }
 
 impl LimitSettings {
     /// What `serve` has where nothing is given.
-    pub(super) const SERVE: Self = Self {
-        requests: Some(Rate::of(50, 200)),
-        requests_per_address: Some(Rate::of(500, 2000)),
-        wrong_tokens: Some(Rate::of(10, 100)),
-        sends: Some(Rate::of(20, 200)),
-        guests: Some(Rate::within(Duration::from_secs(60), 10, 20)),
-        events: Some(Rate::of(50, 300)),
-        joins: Some(Rate::of(10, 100)),
-        rooms: Some(100),
-        handshakes: Some(Rate::of(10, 50)),
-        sockets: Some(20_000),
-        sockets_per_identity: Some(10),
-        sockets_per_address: Some(50),
-        connections_per_address: Some(100),
-    };
+    fn serve() -> Self {
+        Self {
+            requests: Some(Rate::of(50, 200)),
+            requests_per_address: Some(Rate::of(500, 2000)),
+            wrong_tokens: Some(Rate::of(10, 100)),
+            sends: Some(Rate::of(20, 200)),
+            guests: Some(Rate::within(Duration::from_secs(60), 10, 20)),
+            events: Some(Rate::of(50, 300)),
+            joins: Some(Rate::of(10, 100)),
+            rooms: Some(100),
+            handshakes: Some(Rate::of(10, 50)),
+            sockets: Some(20_000),
+            sockets_per_identity: Some(10),
+            sockets_per_address: Some(50),
+            connections_per_address: Some(100),
+            bounds: Bounds::default(),
+        }
+    }
 
     /// What `dev` has: there everybody comes from one machine, tests and benchmarks too, so only what bounds memory.
-    pub(super) const DEV: Self = Self {
-        requests: None,
-        requests_per_address: None,
-        wrong_tokens: None,
-        sends: None,
-        guests: None,
-        events: None,
-        joins: None,
-        rooms: Self::SERVE.rooms,
-        handshakes: None,
-        sockets: Self::SERVE.sockets,
-        sockets_per_identity: None,
-        sockets_per_address: None,
-        connections_per_address: None,
-    };
+    fn dev() -> Self {
+        let serve = Self::serve();
+        Self { rooms: serve.rooms, sockets: serve.sockets, ..Self::default() }
+    }
 }
 
 impl LimitSettings {
@@ -185,8 +179,8 @@ impl Reader {
 
     pub(super) fn limits(&mut self, config: &Config, purpose: Purpose) -> Option<LimitSettings> {
         let otherwise = match purpose {
-            Purpose::Serve => LimitSettings::SERVE,
-            Purpose::Dev => LimitSettings::DEV,
+            Purpose::Serve => LimitSettings::serve(),
+            Purpose::Dev => LimitSettings::dev(),
         };
         let requests = self.rate("LIMIT_REQUESTS", config.limit_requests.as_ref(), otherwise.requests);
         let requests_per_address = self.rate(
@@ -219,6 +213,7 @@ impl Reader {
             config.limit_connections_per_address.as_ref(),
             otherwise.connections_per_address,
         );
+        let bounds = self.bounds(config, events.flatten());
         Some(LimitSettings {
             requests: requests?,
             requests_per_address: requests_per_address?,
@@ -233,6 +228,7 @@ impl Reader {
             sockets_per_identity: sockets_per_identity?,
             sockets_per_address: sockets_per_address?,
             connections_per_address: connections_per_address?,
+            bounds: bounds?,
         })
     }
 

@@ -3,6 +3,7 @@
 //! [`Config`] is what was written (texts); [`Config::serve`] and its like turn it into [`Settings`], where everything
 //! is right and typed, or into all mistakes at once. Whether Twilio agrees (credentials, SIDs) is not asked here.
 
+mod bounds;
 mod database;
 mod limits;
 mod mistakes;
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use secrecy::SecretString;
 
+pub use bounds::Bounds;
 pub use database::DatabaseUrl;
 pub use limits::{InvalidRate, LimitSettings, Rate, TrustedProxies};
 pub use mistakes::{ConfigErrors, Mistake};
@@ -182,6 +184,64 @@ pub struct Config {
     /// number. Default `100`.
     #[arg(long, env, hide_env_values = true, value_name = "CONNECTIONS")]
     pub limit_connections_per_address: Option<String>,
+
+    /// Most TCP connections at once, those of sockets included. Default `20000`, also in `dev`, as with all that
+    /// follow.
+    #[arg(long, env, hide_env_values = true, value_name = "CONNECTIONS")]
+    pub limit_connections: Option<String>,
+
+    /// Most bytes of a frame or polling payload that a client sends; it can be lowered only. Default `65536`.
+    #[arg(long, env, hide_env_values = true, value_name = "BYTES")]
+    pub limit_frame_bytes: Option<String>,
+
+    /// Most bytes of a request's body, uploads excepted; it can be lowered only. Default `1048576`.
+    #[arg(long, env, hide_env_values = true, value_name = "BYTES")]
+    pub limit_json_bytes: Option<String>,
+
+    /// Most bytes of a webhook. Default `65536`.
+    #[arg(long, env, hide_env_values = true, value_name = "BYTES")]
+    pub limit_webhook_bytes: Option<String>,
+
+    /// Most packets or frames that wait for a socket whose client reads slowly; one more cuts it off. Default `512`.
+    #[arg(long, env, hide_env_values = true, value_name = "PACKETS")]
+    pub limit_socket_queue: Option<String>,
+
+    /// How often a socket is refused what is too much until it is cut off; one is forgiven each second. Default `300`.
+    #[arg(long, env, hide_env_values = true, value_name = "TIMES")]
+    pub limit_refusals: Option<String>,
+
+    /// Most wrong one-time codes tried for one person within 15 minutes. Default `5`.
+    #[arg(long, env, hide_env_values = true, value_name = "TIMES")]
+    pub limit_code_tries: Option<String>,
+
+    /// Most wrong one-time codes tried from one address within 15 minutes. Default `10`.
+    #[arg(long, env, hide_env_values = true, value_name = "TIMES")]
+    pub limit_code_tries_per_address: Option<String>,
+
+    /// After how many milliseconds others are told again that somebody begins to type. Default `2000`; 0 where
+    /// LIMIT_EVENTS is off.
+    #[arg(long, env, hide_env_values = true, value_name = "MS")]
+    pub typing_gap_ms: Option<String>,
+
+    /// How long a connection may take to send its first byte. Default `5`.
+    #[arg(long, env, hide_env_values = true, value_name = "SECONDS")]
+    pub first_byte_seconds: Option<String>,
+
+    /// How long the head of a request may take. Default `5`.
+    #[arg(long, env, hide_env_values = true, value_name = "SECONDS")]
+    pub head_seconds: Option<String>,
+
+    /// How long a Socket.IO connection may take to ask for a namespace. Default `10`.
+    #[arg(long, env, hide_env_values = true, value_name = "SECONDS")]
+    pub socket_connect_seconds: Option<String>,
+
+    /// How often a socket's client is asked whether it is there. Default `25`.
+    #[arg(long, env, hide_env_values = true, value_name = "SECONDS")]
+    pub socket_ping_seconds: Option<String>,
+
+    /// How long it may take to answer; one on a raw WebSocket 15 s more. Default `20`.
+    #[arg(long, env, hide_env_values = true, value_name = "SECONDS")]
+    pub socket_pong_seconds: Option<String>,
 
     /// SID of the Twilio account.
     #[arg(long, env, hide_env_values = true, value_name = "AC…")]

@@ -22,11 +22,8 @@ use crate::store::AuthCode;
 const VALID_FOR: TimeDelta = TimeDelta::minutes(15);
 /// How long tries are counted together.
 const TRIES_WITHIN: TimeDelta = TimeDelta::minutes(15);
-/// Wrong tries from one address, and for one person.
-const TRIES_OF_ADDRESS: i64 = 10;
-const TRIES_FOR_PERSON: i64 = 5;
 /// Wrong tries of all together, of codes that are for nobody in particular: many addresses at once would find one.
-const TRIES_OF_ALL: i64 = 30;
+const TRIES_OF_ALL: u32 = 30;
 const TRIES_OF_ALL_WITHIN: TimeDelta = TimeDelta::minutes(1);
 /// Codes drawn until one is free.
 const DRAWS_AT_MOST: usize = 5;
@@ -135,13 +132,14 @@ impl Core {
         let owner = tried_for(caller, named)?;
         let owner = owner.as_ref();
         let now = self.clock.now().timestamp_millis();
+        let bounds = &self.limits.bounds;
         // Counted before it is looked at: else many at once would each find room for one more.
         let by_address = self.secret.hash("tries", &["address", &Network::of(address).to_string()]);
-        self.count_try(&by_address, TRIES_OF_ADDRESS, TRIES_WITHIN, now).await?;
+        self.count_try(&by_address, bounds.code_tries_per_address, TRIES_WITHIN, now).await?;
         let for_person =
             owner.map(|owner| self.secret.hash("tries", &[owner.kind(), owner.identity().as_str()]));
         if let Some(for_person) = &for_person {
-            self.count_try(for_person, TRIES_FOR_PERSON, TRIES_WITHIN, now).await?;
+            self.count_try(for_person, bounds.code_tries, TRIES_WITHIN, now).await?;
         }
         let mut counted: Vec<_> = std::iter::once(by_address).chain(for_person).collect();
         let mut used = match owner {
@@ -171,14 +169,14 @@ impl Core {
     async fn count_try(
         &self,
         tried_by: &str,
-        at_most: i64,
+        at_most: u32,
         within: TimeDelta,
         now: i64,
     ) -> Result<(), Error> {
         let window = within.num_milliseconds();
         let counted = self.store.count_try(tried_by, now - window, now).await;
         let (since, tries) = counted?;
-        if tries > at_most {
+        if tries > i64::from(at_most) {
             let left = u64::try_from(since + window - now).unwrap_or(0);
             return Err(Error::TooManyRequests { retry_after: Some(Duration::from_millis(left)) });
         }

@@ -266,7 +266,7 @@ impl Core {
                 lists: lists::Lists::new(),
                 sends: messages::Sends::new(),
                 presence: presence::Presence::default(),
-                typing: typing::Typing::new(parts.limits.typing_gap),
+                typing: typing::Typing::new(parts.limits.bounds.typing_gap),
                 people: people::People::new(),
                 uploads: uploads::Uploads::new(),
                 files: media::Files::new(),

@@ -12,6 +12,7 @@ mod network;
 mod rate;
 mod seats;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +21,16 @@ pub use rate::{Budget, Limiter, Pace, TooSoon};
 pub use seats::{Seat, Seats};
 
 use crate::auth::Identity;
-use crate::config::LimitSettings;
+use crate::config::{Bounds, LimitSettings, Rate};
 
-/// As people can see it: a hundred times a second is the same as now and then.
-const TYPING_GAP: Duration = Duration::from_secs(2);
+/// Nobody who watches the service looks more often; each look costs some work. Where requests have no limit, neither have
+/// these.
+const FIGURES: Rate =
+    Rate { one_per: Duration::from_millis(200), burst: NonZeroU32::new(50).expect("50 is above 0") };
+
+/// All sockets of a person, or of an address, may ask for so many times what one may: who comes back finds the count that
+/// they left.
+const SOCKETS_TOGETHER: NonZeroU32 = NonZeroU32::new(5).expect("5 is above 0");
 
 /// Every limit, as one node counts it: a cheap clone of shared counts.
 #[derive(Debug, Clone)]
@@ -50,8 +57,6 @@ pub struct Each {
     pub joins: Pace,
     /// Rooms that one socket may be in.
     pub rooms: usize,
-    /// From one beginning to type that others hear of to the same person's next; none where events have no limit.
-    pub typing_gap: Duration,
     /// Sockets that are open.
     pub sockets: Seats<()>,
     /// Sockets of one person.
@@ -60,6 +65,8 @@ pub struct Each {
     pub sockets_per_address: Seats<Network>,
     /// TCP connections from one address.
     pub connections_per_address: Seats<Network>,
+    /// What holds for everybody.
+    pub bounds: Bounds,
 }
 
 impl Limits {
@@ -76,11 +83,11 @@ impl Limits {
             events: Pace::new("events", settings.events),
             joins: Pace::new("joins", settings.joins),
             rooms: settings.rooms.unwrap_or(usize::MAX),
-            typing_gap: settings.events.map_or(Duration::ZERO, |_| TYPING_GAP),
             sockets: Seats::new("sockets", settings.sockets),
             sockets_per_identity: Seats::new("sockets_per_identity", settings.sockets_per_identity),
             sockets_per_address: Seats::new("sockets_per_address", settings.sockets_per_address),
             connections_per_address: Seats::new("connections_per_address", settings.connections_per_address),
+            bounds: settings.bounds,
         }))
     }
 }

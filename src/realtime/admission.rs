@@ -4,7 +4,8 @@
 //! any more: what a client opens and leaves lying about is counted like the rest. How a refusal is told is the business of
 //! whoever asked; who is behind a connection is found out later.
 
-use std::num::NonZeroU32;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -25,9 +26,8 @@ const AT_ONCE: u32 = 1_000;
 const WAITS_AT_MOST: Duration = Duration::from_secs(5);
 /// When to come back where nobody knows when there is room.
 const COME_BACK_IN: Duration = Duration::from_secs(5);
-/// What a connection may ask for in vain until it is cut off: an honest client that is refused slows down.
-const PATIENCE: Rate =
-    Rate { one_per: Duration::from_secs(1), burst: NonZeroU32::new(300).expect("300 is above 0") };
+/// How soon something that a connection asked for in vain is forgotten: an honest client that is refused slows down.
+const FORGIVEN_IN: Duration = Duration::from_secs(1);
 
 /// Lets connections in one after the other.
 pub(super) struct Gate {
@@ -59,7 +59,8 @@ pub(super) enum Excess {
 
 impl Gate {
     pub(super) fn new(limits: Limits) -> Self {
-        let patience = Pace::new("patience", Some(PATIENCE));
+        let patience = Rate { one_per: FORGIVEN_IN, burst: limits.bounds.refusals };
+        let patience = Pace::new("patience", Some(patience));
         Self { limits, next: Mutex::new(Instant::now()), patience }
     }
 

@@ -40,7 +40,11 @@ impl WebSockets {
     pub fn read_frames(&self, protocol: &'static Protocol, bytes: &[u8]) -> Vec<String> {
         let (session, waiting) = self.nobody();
         let stream = Sent(Cursor::new(bytes));
-        let mut socket = WebSocket::from_raw_socket(stream, Role::Server, Some(websocket::limits()));
+        let mut socket = WebSocket::from_raw_socket(
+            stream,
+            Role::Server,
+            Some(websocket::limits(self.0.core.limits().bounds.frame_bytes)),
+        );
         while let Ok(message) = socket.read() {
             let Message::Text(text) = message else { continue };
             if let Ok((event, object)) = websocket::event_in(protocol, &text) {

@@ -38,7 +38,7 @@ use crate::core::{ConversationSid, Core, Error, Event, MediaLinks};
 use crate::limits::Network;
 
 pub use session::Session;
-pub use socketio::{Closing, Entrance, FRAME_BYTES, Kill, layer};
+pub use socketio::{Closing, Entrance, Kill, layer};
 pub use websocket::{NotAWebSocket, RawProtocol, UNAUTHENTICATED, Unknown, WebSockets};
 
 /// How one dialect speaks over sockets.

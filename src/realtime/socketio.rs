@@ -33,12 +33,6 @@ use crate::clock::Clock;
 use crate::core::{Core, Error};
 use crate::limits::{ClientAddress, Network};
 
-/// Bytes of one frame or polling payload that a client may send.
-pub const FRAME_BYTES: usize = 64 * 1024;
-/// Packets that may wait for a client that reads slowly; one more cuts it off.
-const PACKETS_WAITING: usize = 512;
-/// How long a connection may take to ask for a namespace.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How long the work of sockets may take once the service ends.
 const FINISH_WITHIN: Duration = Duration::from_secs(8);
 /// How long raw WebSockets may take to part then.
@@ -240,14 +234,17 @@ pub fn layer(
     protocols: &'static [&'static Protocol],
 ) -> (SocketIoLayer, Entrance, Closing, WebSockets) {
     let hub = Hub::new(core, auth, clock, protocols);
+    let bounds = hub.core.limits().bounds;
     let (layer, io) = SocketIo::builder()
-        .max_payload(FRAME_BYTES as u64)
-        .ws_max_message_size(FRAME_BYTES)
-        .ws_max_frame_size(FRAME_BYTES)
+        .max_payload(bounds.frame_bytes as u64)
+        .ws_max_message_size(bounds.frame_bytes)
+        .ws_max_frame_size(bounds.frame_bytes)
         // A smaller read buffer is a third of an idle socket's memory; chat messages are short.
         .ws_read_buffer_size(512)
-        .max_buffer_size(PACKETS_WAITING)
-        .connect_timeout(CONNECT_WITHIN)
+        .max_buffer_size(bounds.socket_queue)
+        .connect_timeout(bounds.socket_connect)
+        .ping_interval(bounds.socket_ping)
+        .ping_timeout(bounds.socket_pong)
         .build_layer();
     let mut namespaces: Vec<_> = protocols
         .iter()

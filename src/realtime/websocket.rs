@@ -31,20 +31,17 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
 use super::admission::Place;
 use super::session::{Link, Session, State};
-use super::socketio::{FRAME_BYTES, Kill};
+use super::socketio::Kill;
 use super::{Hub, Incoming, Protocol, Transport};
 use crate::auth::{Caller, Verified, token_from};
+use crate::config::Bounds;
 use crate::core;
 
 /// Closes a connection whose token is missing, no good, or at its end.
 pub const UNAUTHENTICATED: u16 = 4001;
 
-/// Frames that may wait for a client that reads slowly; one more cuts it off.
-const FRAMES_WAITING: usize = 512;
-/// How often a client is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(25);
-/// How long a client may be silent, answers to pings included.
-const SILENT_FOR: Duration = Duration::from_secs(60);
+/// How much longer a client may take to answer a ping than one of Socket.IO: the engine asks for it, here the system answers.
+const MORE_PATIENCE: Duration = Duration::from_secs(15);
 /// How long the other side may take to answer a close.
 const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 /// Bytes read at once: chat messages are short, and this is kept by every idle connection.
@@ -115,11 +112,12 @@ impl WebSockets {
         let names_bearer = asks_for_bearer(request.headers());
         // The request's head must not live as long as the connection.
         drop(request);
-        let (frames, waiting) = mpsc::channel(FRAMES_WAITING);
+        let (frames, waiting) = mpsc::channel(self.0.core.limits().bounds.socket_queue);
         let open = self.begin(raw, address, place, &verified, Pipe::new(frames, kill)).await;
+        let bounds = self.0.core.limits().bounds;
         self.0.connections.spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
-            let connection = Connection::over(upgraded, waiting, raw).await;
+            let connection = Connection::over(upgraded, waiting, raw, &bounds).await;
             connection.run(&open.0).await;
         });
         let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
@@ -248,6 +246,10 @@ struct Connection {
     stream: Stream,
     waiting: mpsc::Receiver<Frame>,
     raw: &'static RawProtocol,
+    /// How often the client is asked whether it is there.
+    ping_every: Duration,
+    /// How long it may be silent, answers to pings included.
+    silent_for: Duration,
     pinged: Instant,
     heard: Instant,
     /// When it must be in a room; `None`: that was seen to.
@@ -258,11 +260,20 @@ struct Connection {
 type End = Option<(CloseCode, &'static str)>;
 
 impl Connection {
-    async fn over(upgraded: Upgraded, waiting: mpsc::Receiver<Frame>, raw: &'static RawProtocol) -> Self {
+    async fn over(
+        upgraded: Upgraded,
+        waiting: mpsc::Receiver<Frame>,
+        raw: &'static RawProtocol,
+        bounds: &Bounds,
+    ) -> Self {
+        let config = limits(bounds.frame_bytes);
         let stream =
-            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(limits())).await;
+            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         let now = Instant::now();
-        Self { stream, waiting, raw, pinged: now, heard: now, roomless_at: Some(now + raw.room_within) }
+        let ping_every = bounds.socket_ping;
+        let silent_for = ping_every + bounds.socket_pong + MORE_PATIENCE;
+        let roomless_at = Some(now + raw.room_within);
+        Self { stream, waiting, raw, ping_every, silent_for, pinged: now, heard: now, roomless_at }
     }
 
     async fn run(mut self, session: &Session) {
@@ -368,14 +379,14 @@ impl Connection {
 
     /// When something may be due: silence cannot end earlier than it seems now.
     fn next_alarm(&self) -> Instant {
-        let due = (self.pinged + PING_EVERY).min(self.heard + SILENT_FOR);
+        let due = (self.pinged + self.ping_every).min(self.heard + self.silent_for);
         self.roomless_at.map_or(due, |roomless_at| roomless_at.min(due))
     }
 
     /// Looks at what is due.
     async fn look(&mut self, session: &Session) -> ControlFlow<End> {
         let now = Instant::now();
-        if now >= self.heard + SILENT_FOR {
+        if now >= self.heard + self.silent_for {
             tracing::debug!("a socket that is silent is cut off");
             return ControlFlow::Break(None);
         }
@@ -385,7 +396,7 @@ impl Connection {
                 (self.raw.on_roomless)(session);
             }
         }
-        if now >= self.pinged + PING_EVERY {
+        if now >= self.pinged + self.ping_every {
             self.pinged = now;
             return sent(self.stream.send(Message::Ping(Bytes::new())).await);
         }
@@ -394,13 +405,13 @@ impl Connection {
 }
 
 /// What a connection reads and writes at once, and at most.
-pub(super) fn limits() -> WebSocketConfig {
+pub(super) fn limits(frame_bytes: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(WRITE_BYTES)
-        .max_write_buffer_size(WRITE_BYTES + 4 * FRAME_BYTES)
-        .max_message_size(Some(FRAME_BYTES))
-        .max_frame_size(Some(FRAME_BYTES))
+        .max_write_buffer_size(WRITE_BYTES + 4 * frame_bytes)
+        .max_message_size(Some(frame_bytes))
+        .max_frame_size(Some(frame_bytes))
 }
 
 /// The event of `protocol` that a frame is, and its payload, which is all of it.

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::config::TrustedProxies;
+use crate::config::{Bounds, TrustedProxies};
 use crate::limits::{Network, Seat, Seats};
 use transport::Transport;
 
@@ -66,12 +66,14 @@ pub struct ConnectionLimits {
     pub drain: Duration,
 }
 
-impl Default for ConnectionLimits {
-    fn default() -> Self {
+impl ConnectionLimits {
+    /// Within these bounds.
+    #[must_use]
+    pub fn new(bounds: &Bounds) -> Self {
         Self {
-            max_connections: 20_000,
-            first_byte: Duration::from_secs(5),
-            head: Duration::from_secs(5),
+            max_connections: bounds.connections,
+            first_byte: bounds.first_byte,
+            head: bounds.head,
             idle: Duration::from_secs(75),
             stalled_write: Duration::from_secs(30),
             drain: Duration::from_secs(10),

@@ -38,9 +38,7 @@ use crate::webhooks::{self, Webhooks};
 use connection::{Admission, ConnectionLimits};
 use layers::{Pages, SecureHeaders};
 use openapi::Document;
-
-/// Bytes of a request's body.
-const BODY_BYTES: usize = 1024 * 1024;
+use operations::Operations;
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -173,7 +171,7 @@ impl Server {
         document.add("service", Callers::Known, &part);
         let pages_let_in = Pages::new(settings.cors_origins.clone(), settings.public_url.clone(), auth_mode);
         let router = router
-            .layer(DefaultBodyLimit::max(BODY_BYTES))
+            .layer(DefaultBodyLimit::max(core.limits().bounds.json_bytes))
             .merge(others)
             .merge(pages)
             .merge(document.route(&settings.public_url.join("")))
@@ -213,7 +211,7 @@ impl Server {
             ending.store(true, Ordering::Relaxed);
         };
         let admission = Admission {
-            limits: ConnectionLimits::default(),
+            limits: ConnectionLimits::new(&self.core.limits().bounds),
             per_address: self.core.limits().connections_per_address.clone(),
             proxies: self.trusted_proxies,
         };

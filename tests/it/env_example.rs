@@ -144,6 +144,10 @@ fn dev_has_no_limits_but_those_of_memory_and_those_it_is_given() {
     assert_eq!(sends, serve(&[]).unwrap().limits.sends);
     assert_eq!(limits(&[("LIMIT_ROOMS", "off")]).rooms, None);
     assert_eq!(serve(&[("LIMIT_SENDS", "off")]).unwrap().limits.sends, None);
+    let typing = |settings: Settings| settings.limits.bounds.typing_gap.as_millis();
+    assert_eq!(typing(serve(&[]).unwrap()), 2000);
+    assert_eq!(typing(serve(&[("LIMIT_EVENTS", "off")]).unwrap()), 0);
+    assert_eq!(limits(&[("TYPING_GAP_MS", "500")]).bounds.typing_gap.as_millis(), 500);
 }
 
 #[test]
