@@ -42,6 +42,12 @@ impl Rate {
             burst: NonZeroU32::new(burst).expect("a burst is above 0"),
         }
     }
+
+    /// So many times as much.
+    #[must_use]
+    pub fn times(self, times: NonZeroU32) -> Self {
+        Self { one_per: self.one_per / times.get(), burst: self.burst.saturating_mul(times) }
+    }
 }
 
 impl FromStr for Rate {
@@ -83,9 +89,9 @@ pub struct LimitSettings {
     pub sends: Option<Rate>,
     /// `LIMIT_GUESTS`: guests of support who are new, from one address.
     pub guests: Option<Rate>,
-    /// `LIMIT_EVENTS`: events of one socket.
+    /// `LIMIT_EVENTS`: events of one socket; all of one person may have more together.
     pub events: Option<Rate>,
-    /// `LIMIT_JOINS`: rooms that one socket enters.
+    /// `LIMIT_JOINS`: rooms that one socket enters; all of one person may have more together.
     pub joins: Option<Rate>,
     /// `LIMIT_ROOMS`: rooms that one socket is in.
     pub rooms: Option<usize>,
@@ -138,6 +144,8 @@ impl LimitSettings {
         self.requests_per_address.is_some()
             || self.wrong_tokens.is_some()
             || self.guests.is_some()
+            || self.events.is_some()
+            || self.joins.is_some()
             || self.handshakes.is_some()
             || self.sockets_per_address.is_some()
             || self.connections_per_address.is_some()

@@ -151,12 +151,13 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true, value_name = "RATE")]
     pub limit_guests: Option<String>,
 
-    /// Events of one socket, or `off`; with it, others are told that somebody begins to type once in 2 s at most. Default
-    /// `50/s burst 300`.
+    /// Events of one socket, or `off`; all sockets of one person, or without a token of one address, may have five times as
+    /// many together. Default `50/s burst 300`.
     #[arg(long, env, hide_env_values = true, value_name = "RATE")]
     pub limit_events: Option<String>,
 
-    /// Rooms that one socket enters and conversations it begins, or `off`. Default `10/s burst 100`.
+    /// Rooms that one socket enters and conversations it begins, or `off`; together as with events. Default
+    /// `10/s burst 100`.
     #[arg(long, env, hide_env_values = true, value_name = "RATE")]
     pub limit_joins: Option<String>,
 

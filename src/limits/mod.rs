@@ -55,6 +55,10 @@ pub struct Each {
     pub events: Pace,
     /// What each socket gets for the rooms it enters.
     pub joins: Pace,
+    /// Events of all sockets, by whoever a token names, else by [`Network`].
+    pub events_together: Limiter,
+    /// Rooms that all sockets enter, counted alike.
+    pub joins_together: Limiter,
     /// Rooms that one socket may be in.
     pub rooms: usize,
     /// Sockets that are open.
@@ -82,6 +86,8 @@ impl Limits {
             handshakes: Limiter::new("handshakes", settings.handshakes),
             events: Pace::new("events", settings.events),
             joins: Pace::new("joins", settings.joins),
+            events_together: together("events_together", settings.events),
+            joins_together: together("joins_together", settings.joins),
             rooms: settings.rooms.unwrap_or(usize::MAX),
             sockets: Seats::new("sockets", settings.sockets),
             sockets_per_identity: Seats::new("sockets_per_identity", settings.sockets_per_identity),
@@ -98,6 +104,10 @@ impl std::ops::Deref for Limits {
     fn deref(&self) -> &Each {
         &self.0
     }
+}
+
+fn together(limit: &'static str, of_one: Option<Rate>) -> Limiter {
+    Limiter::new(limit, of_one.map(|rate| rate.times(SOCKETS_TOGETHER)))
 }
 
 /// Counts a refusal. By the limit only: a person or an address would make a metric for each.

@@ -67,9 +67,22 @@ impl Limiter {
         self.bucket_of(key).map_or(Ok(()), |bucket| self.pace.look(bucket))
     }
 
+    /// Where `key` is counted, for [`Limiter::check_at`]: whoever checks often need not look it up each time.
+    #[must_use]
+    pub fn place_of(&self, key: &impl Hash) -> usize {
+        self.places.hash_one(key) as usize % BUCKETS
+    }
+
+    /// Takes one of what is left to whoever is counted at `place`.
+    ///
+    /// # Errors
+    /// As [`Limiter::check`].
+    pub fn check_at(&self, place: usize) -> Result<(), TooSoon> {
+        self.buckets.get(place).map_or(Ok(()), |bucket| self.pace.take(bucket))
+    }
+
     fn bucket_of(&self, key: &impl Hash) -> Option<&Bucket> {
-        let hash = self.places.hash_one(key) as usize;
-        self.buckets.get(hash % BUCKETS)
+        self.buckets.get(self.place_of(key))
     }
 }
 

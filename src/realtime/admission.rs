@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use super::socketio::Kill;
-use crate::auth::AuthError;
+use crate::auth::{AuthError, Caller};
 use crate::config::Rate;
 use crate::core::Error;
 use crate::limits::{Budget, Limits, Network, Pace, Seat};
@@ -43,6 +43,8 @@ pub(super) struct Place {
     from: Option<Network>,
     events: Budget,
     joins: Budget,
+    /// Where what it asks for is counted with that of other sockets: events and rooms.
+    together: [AtomicUsize; 2],
     patience: Budget,
     /// Cuts off what carries it, if that is not what opened it.
     carrier: Mutex<Option<Kill>>,
@@ -90,6 +92,7 @@ impl Gate {
         Ok(Place {
             events: self.limits.events.budget(),
             joins: self.limits.joins.budget(),
+            together: counted_with(&self.limits, &from).map(AtomicUsize::new),
             patience: self.patience.budget(),
             limits: self.limits.clone(),
             from,
@@ -124,20 +127,42 @@ impl Place {
         self.from
     }
 
-    /// Takes one event of what the connection may ask for.
+    /// Takes one event of what the connection, and all of whoever is behind it, may ask for.
     ///
     /// # Errors
     /// [`Excess`].
     pub(super) fn event(&self) -> Result<(), Excess> {
-        self.events.spend().map_err(|too_soon| self.refused(too_soon.into()))
+        let [events, _] = &self.together;
+        let together = || self.limits.events_together.check_at(events.load(Ordering::Relaxed));
+        self.events.spend().and_then(|()| together()).map_err(|too_soon| self.refused(too_soon.into()))
     }
 
-    /// Takes one room (or namespace) of what the connection may enter.
+    /// Takes one room of what the connection, and all of whoever is behind it, may enter.
     ///
     /// # Errors
     /// [`Excess`].
     pub(super) fn join(&self) -> Result<(), Excess> {
+        let [_, joins] = &self.together;
+        let together = || self.limits.joins_together.check_at(joins.load(Ordering::Relaxed));
+        self.joins.spend().and_then(|()| together()).map_err(|too_soon| self.refused(too_soon.into()))
+    }
+
+    /// Takes one namespace, which counts as a room of the connection's: how many connections there are is counted already.
+    ///
+    /// # Errors
+    /// [`Excess`].
+    pub(super) fn enter_namespace(&self) -> Result<(), Excess> {
         self.joins.spend().map_err(|too_soon| self.refused(too_soon.into()))
+    }
+
+    /// From now on what the connection asks for is counted with all of `caller`, if a token names them. Who is not proven to
+    /// be anybody is counted by address: whoever wants another name takes one.
+    pub(super) fn count_with(&self, caller: &Caller) {
+        let Caller::Known { identity, .. } = caller else { return };
+        let places = counted_with(&self.limits, identity);
+        for (place, now) in self.together.iter().zip(places) {
+            place.store(now, Ordering::Relaxed);
+        }
     }
 
     /// It goes on over another connection than the one that opened it.
@@ -172,9 +197,14 @@ impl Place {
     }
 }
 
+fn counted_with(limits: &Limits, key: &impl Hash) -> [usize; 2] {
+    [limits.events_together.place_of(key), limits.joins_together.place_of(key)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Role;
     use crate::config::LimitSettings;
 
     fn network(address: &str) -> Option<Network> {
@@ -231,5 +261,30 @@ mod tests {
         }
         assert!(matches!(place.event(), Err(Excess::CutOff)));
         assert!(place.join().is_ok(), "no limit of its own");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_is_no_new_budget() {
+        let rate = "1/m burst 20".parse().ok();
+        let gate = gate(LimitSettings { events: rate, joins: rate, ..Default::default() });
+        let known = |name: &str| Caller::Known { identity: name.try_into().unwrap(), role: Role::User };
+        let (here, elsewhere) = (network("192.0.2.1"), network("192.0.2.2"));
+        for (from, caller, expected) in [
+            (here, Caller::Anonymous, 100),
+            (here, Caller::Guest("guest_1_abcdefgh".try_into().unwrap()), 0),
+            (elsewhere, Caller::Anonymous, 100),
+            (here, known("alice"), 100),
+            (elsewhere, known("alice"), 0),
+            (here, known("bob"), 100),
+        ] {
+            let (mut events, mut joins) = (0, 0);
+            for _ in 0..10 {
+                let place = gate.pass(from).await.ok().unwrap();
+                place.count_with(&caller);
+                events += (0..30).filter(|_| place.event().is_ok()).count();
+                joins += (0..30).filter(|_| place.join().is_ok()).count();
+            }
+            assert_eq!((events, joins), (expected, expected), "{caller:?} from {from:?}");
+        }
     }
 }

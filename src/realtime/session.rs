@@ -88,6 +88,7 @@ struct Entered {
 
 impl State {
     pub(super) fn new(hub: Arc<Hub>, caller: Caller, transport: Transport, place: Arc<Place>) -> Self {
+        place.count_with(&caller);
         let who = Who { caller, bound: None, seat: None, holds_until: None, deadline: None, parted: false };
         Self {
             id: SocketId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
@@ -209,10 +210,14 @@ impl Session {
         self.bind(guest, None)
     }
 
-    fn set_caller(&self, verified: &Verified) {
-        self.state.who.lock().caller = Caller::from(verified);
+    /// Gives back whether the socket was an admin's.
+    fn set_caller(&self, verified: &Verified) -> bool {
+        let caller = Caller::from(verified);
+        self.state.place.count_with(&caller);
+        let before = std::mem::replace(&mut self.state.who.lock().caller, caller);
         self.list_admin();
         self.end_at(verified.expires_at);
+        before.is_admin()
     }
 
     /// Begins what a connection that stands entails: it counts for its person and ends with its token, or soon where one
@@ -413,7 +418,7 @@ impl Session {
         }
     }
 
-    /// Takes note of something that no protocol knows; it is answered by nobody.
+    /// Takes note of something that no protocol knows, and nobody answers: it counts as an event all the same.
     pub(super) fn ignore(&self) {
         if let Err(Excess::CutOff) = self.state.place.event() {
             self.cut("it asks for too much");

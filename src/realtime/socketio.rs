@@ -313,7 +313,7 @@ async fn admit(
         return Err(Error::Internal.into());
     };
     // A connection may leave a namespace and come back as often as it likes.
-    place.join().map_err(|excess| match excess {
+    place.enter_namespace().map_err(|excess| match excess {
         Excess::Refuse(error) => error,
         Excess::CutOff => {
             hub.kills.kill(&socket);

@@ -336,7 +336,11 @@ impl Connection {
                 self.take_in(session, &text);
                 ControlFlow::Continue(())
             }
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => ControlFlow::Continue(()),
+            // Read, and answered, by the library.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+                session.ignore();
+                ControlFlow::Continue(())
+            }
             Some(Ok(Message::Binary(_))) => {
                 ControlFlow::Break(Some((CloseCode::Unsupported, "only text is understood")))
             }

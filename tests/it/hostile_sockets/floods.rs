@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::{connected, here, optional, some};
 use crate::contacts::{ALI, conversation as by_phone, socket_with_phone};
+use crate::support::app::Stage;
 use crate::support::socket::Heard;
 use crate::support::{Socket, TestApp, soon};
 use crate::support_dialect::{Api, Line};
@@ -168,11 +169,36 @@ async fn who_goes_on_although_refused_is_cut_off_and_nobody_else() {
         let before = mallory.is_ended().await;
         assert!(before.len() <= 20 + PATIENCE, "{}", before.len());
     }
-    let mut raw = app.bare_chat_socket("mallory", "nowhere").await;
-    raw.flood("no object", 20 + PATIENCE + 1).await;
-    while soon("the end", raw.next()).await.is_ok() {}
     let room = still_talk(&app, &conversation, room).await;
     app.finish(room).await;
+}
+
+#[tokio::test]
+async fn a_raw_socket_that_floods_is_cut_off_whatever_it_sends() {
+    let app = optional(Config { limit_events: some("1/m burst 20"), ..Config::default() }).await;
+    for frame in [Message::text("no object"), Message::Ping("".into()), Message::Pong("".into())] {
+        let mut raw = app.bare_chat_socket("mallory", "nowhere").await;
+        raw.flood(frame, 20 + PATIENCE + 1).await;
+        while soon("the end", raw.next()).await.is_ok() {}
+    }
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn coming_back_brings_no_new_budget() {
+    let app = TestApp::with(Stage { required: true, settings: five_events(), ..Stage::default() }).await;
+    let mut answered = 0;
+    for _ in 0..7 {
+        let mut alice = app.socket_as("alice").await;
+        for _ in 0..5 {
+            alice.emit_bare("ping").await;
+            answered += usize::from(alice.hears_something().await.0 == "pong");
+        }
+        alice.close().await;
+    }
+    assert_eq!(answered, 25, "as much as five sockets may");
+    let bob = app.socket_as("bob").await;
+    app.finish([bob]).await;
 }
 
 #[tokio::test]

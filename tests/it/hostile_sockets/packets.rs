@@ -1,8 +1,10 @@
 //! What is no packet, or none that anybody expects: its connection may end, the service goes on.
 
 use serde_json::json;
+use switchboard::config::Config;
+use tokio_tungstenite::tungstenite::Message;
 
-use super::{connected, here};
+use super::{connected, here, optional, some};
 use crate::support::socket::Heard;
 use crate::support::{TestApp, soon};
 
@@ -116,4 +118,32 @@ async fn more_than_64_kib_at_once_is_refused_when_polling_too() {
     alice.emit("typing_stop", &here(&conversation, "alice")).await;
     alice.hears("message_error").await;
     app.finish([alice]).await;
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a client of the service, not a way to Twilio")]
+async fn frames_and_pings_are_as_they_are_set() {
+    let settings = Config {
+        limit_frame_bytes: some("2048"),
+        socket_ping_seconds: some("30"),
+        socket_pong_seconds: some("7"),
+        ..Config::default()
+    };
+    let app = optional(settings).await;
+    let at = format!("http://{}/socket.io/?EIO=4&transport=polling", app.address);
+    let opened = app.http.get(&at).send().await.unwrap().text().await.unwrap();
+    let opened: serde_json::Value = serde_json::from_str(opened.strip_prefix('0').unwrap()).unwrap();
+    let told = [&opened["maxPayload"], &opened["pingInterval"], &opened["pingTimeout"]];
+    assert_eq!(told, [2048, 30_000, 7_000]);
+
+    let frame = |bytes: usize| format!("42[\"ping\",\"{}\"]", "x".repeat(bytes - 13));
+    let mut alice = app.socket("alice").await;
+    alice.write(frame(2048)).await;
+    alice.hears("pong").await;
+    alice.write(frame(2049)).await;
+    alice.is_ended().await;
+    let mut chat = app.bare_chat_socket("alice", "nowhere").await;
+    chat.flood(Message::text("x".repeat(2049)), 1).await;
+    chat.is_closed_with(1009).await;
+    app.finish([]).await;
 }

@@ -169,9 +169,9 @@ impl ChatSocket {
     }
 
     /// A frame again and again, whether or not the server still takes it.
-    pub(crate) async fn flood(&mut self, frame: &str, times: usize) {
+    pub(crate) async fn flood(&mut self, frame: Message, times: usize) {
         for _ in 0..times {
-            let sent = soon("a write", self.stream.send(Message::Text(frame.to_owned().into()))).await;
+            let sent = soon("a write", self.stream.send(frame.clone())).await;
             if sent.is_err() {
                 break;
             }
