@@ -195,7 +195,10 @@ impl Session {
             self.state.sit_down_as(&verified.identity)?;
         }
         self.core().meet(&verified).await;
-        self.set_caller(&verified);
+        let was_admin = self.set_caller(&verified);
+        if was_admin && !holder.is_admin() {
+            self.leave_what_admins_enter(&holder).await;
+        }
         self.close_if_signed_out(&verified);
         Ok(())
     }

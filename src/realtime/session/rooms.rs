@@ -3,7 +3,7 @@
 //! Who is in a room and how it is told is `fanout.rs`; whether somebody may enter is asked of `core` before.
 
 use super::Session;
-use crate::auth::Identity;
+use crate::auth::{Caller, Identity};
 use crate::core::{ConversationSid, Error};
 use crate::realtime::fanout::{Member, RoomKey};
 
@@ -107,6 +107,18 @@ impl Session {
     /// Leaves the room of `conversation`.
     pub fn leave(&self, protocol: &'static str, conversation: ConversationSid) {
         self.leave_where(|room, _| *room == RoomKey { protocol, conversation });
+    }
+
+    /// Leaves what was entered by an admin's right, now that the socket is only `holder`'s: whatever was entered as somebody
+    /// else, and the conversations that `holder` is not in, or may not be in as far as can be told.
+    pub(super) async fn leave_what_admins_enter(&self, holder: &Caller) {
+        let rooms = self.state.entered.lock().rooms.clone();
+        for (room, entered_as) in rooms {
+            let as_holder = entered_as.as_ref().is_none_or(|identity| holder.identity() == Some(identity));
+            if !as_holder || self.core().ensure_member(holder, room.conversation).await.is_err() {
+                self.leave_where(|left, _| *left == room);
+            }
+        }
     }
 
     pub(in crate::realtime) fn leave_where(&self, leaves: impl Fn(&RoomKey, Option<&Identity>) -> bool) {

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use super::here;
 use crate::messaging::Messaging;
-use crate::support::app::token_of;
+use crate::support::app::{token, token_of};
 use crate::support::{Socket, TestApp, until};
+use crate::support_dialect::admin_token;
 
 /// Removal takes effect on open sockets within this.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -144,4 +145,25 @@ async fn what_waits_when_somebody_is_signed_out_or_removed_is_not_done() {
         );
         app.finish([]).await;
     }
+}
+
+#[tokio::test]
+async fn who_is_no_admin_any_more_hears_only_what_is_theirs() {
+    let app = TestApp::required().await;
+    let foreign = app.conversation(&["alice", "bob"]).await;
+    let own = app.conversation(&["alice", "eve"]).await;
+    let mut eve = Socket::connect(app.address, "eve", Some(&admin_token("eve"))).await;
+    for conversation in [&foreign, &own] {
+        eve.enter(conversation, "eve").await;
+    }
+    app.rest_as("alice").say(&foreign, "alice", "an admin may listen").await;
+    assert_eq!(eve.hears_message().await, "an admin may listen");
+
+    assert!(eve.try_user_connect("eve", &token("eve")).await);
+    app.rest_as("alice").say(&foreign, "alice", "a user may not").await;
+    app.rest_as("alice").say(&own, "alice", "this is hers").await;
+    assert_eq!(eve.hears_message().await, "this is hers");
+    eve.hears_nothing_else().await;
+    is_refused(&mut eve, &foreign, "eve").await;
+    app.finish([eve]).await;
 }
