@@ -10,19 +10,18 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use url::Url;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::core::Inbound;
+use crate::limits::{ClientAddress, Limits, TooSoon};
 use crate::twilio::{AccountSid, ServiceSid, Validator, Webhook, parse};
 
 /// Where Twilio posts.
 pub const PATH: &str = "/webhooks/twilio";
-/// Bytes of a report.
-const REPORT_BYTES: usize = 64 * 1024;
 
 /// Who may report what.
 #[derive(Clone)]
@@ -30,6 +29,7 @@ pub struct Webhooks(Arc<Doorman>);
 
 struct Doorman {
     inbound: Inbound,
+    limits: Limits,
     validator: Validator,
     account_sid: AccountSid,
     service_sid: ServiceSid,
@@ -42,20 +42,22 @@ impl Webhooks {
     #[must_use]
     pub fn new(
         inbound: Inbound,
+        limits: Limits,
         validator: Validator,
         account_sid: AccountSid,
         service_sid: ServiceSid,
         url: Url,
     ) -> Self {
-        Self(Arc::new(Doorman { inbound, validator, account_sid, service_sid, url }))
+        Self(Arc::new(Doorman { inbound, limits, validator, account_sid, service_sid, url }))
     }
 
     /// The route.
     pub fn routes(self) -> OpenApiRouter {
         let refuse = async || (StatusCode::METHOD_NOT_ALLOWED, "Twilio posts here\n");
+        let bytes = self.0.limits.bounds.webhook_bytes;
         OpenApiRouter::new()
             .routes(routes!(take).map(|methods| methods.fallback(refuse)))
-            .layer(DefaultBodyLimit::max(REPORT_BYTES))
+            .layer(DefaultBodyLimit::max(bytes))
             .with_state(self)
     }
 }
@@ -71,6 +73,7 @@ impl Webhooks {
         (status = 400, description = "It cannot be read.", body = String, content_type = "text/plain"),
         (status = 403, description = "Not Twilio's, or it may not be added.", body = String, content_type = "text/plain"),
         (status = 413, description = "Too long.", body = String, content_type = "text/plain"),
+        (status = 429, description = "Too many that were not Twilio's.", body = String, content_type = "text/plain"),
         (status = 503, description = "Too much at once.", body = String, content_type = "text/plain"),
     ))]
 async fn take(State(webhooks): State<Webhooks>, report: Report) -> impl IntoResponse {
@@ -97,6 +100,9 @@ impl FromRequest<Webhooks> for Report {
 
     async fn from_request(request: Request, state: &Webhooks) -> Result<Self, Response> {
         let doorman = &state.0;
+        let from = request.extensions().get::<ClientAddress>().map(|address| address.network());
+        // Before anything is read, let alone hashed, for a forger; Twilio comes from other addresses.
+        doorman.limits.wrong_signatures.look(&from).map_err(too_soon)?;
         let headers = request.headers().clone();
         let mut url = doorman.url.to_string();
         if let Some(query) = request.uri().query() {
@@ -114,6 +120,8 @@ impl FromRequest<Webhooks> for Report {
             doorman.validator.accepts_form(&url, &body, signature)
         };
         if !genuine {
+            // Looked at above: the one that is past the limit is the next.
+            let _counted = doorman.limits.wrong_signatures.check(&from);
             return Err(refused("signature", StatusCode::FORBIDDEN));
         }
         let webhook = parse(content_type, &body).map_err(|error| {
@@ -132,6 +140,11 @@ impl FromRequest<Webhooks> for Report {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn too_soon(refusal: TooSoon) -> Response {
+    let seconds = refusal.retry_after.as_secs() + 1;
+    (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, HeaderValue::from(seconds))], "refused\n").into_response()
 }
 
 fn refused(outcome: &'static str, status: StatusCode) -> Response {

@@ -362,7 +362,8 @@ fn signature_only(algorithm: Algorithm) -> Validation {
 }
 
 /// Compares in a time that tells neither length nor place of the first difference.
-fn same_secret(ours: &SecretString, theirs: &str) -> bool {
+#[must_use]
+pub fn same_secret(ours: &SecretString, theirs: &str) -> bool {
     let (ours, theirs) = (Sha256::digest(ours.expose_secret()), Sha256::digest(theirs));
     ours.as_slice().ct_eq(theirs.as_slice()).into()
 }

@@ -111,6 +111,11 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true, value_name = "SECRET")]
     pub adapter_api_key: Option<SecretString>,
 
+    /// Key that `/metrics` asks for as a bearer token, at least 16 bytes. Unset: everybody is told, unless a proxy keeps them
+    /// from it.
+    #[arg(long, env, hide_env_values = true, value_name = "SECRET")]
+    pub metrics_key: Option<SecretString>,
+
     /// Origins whose pages may call the service, separated by commas, or `*`. Unset: none; in `dev` any on localhost.
     #[arg(long, env, hide_env_values = true, value_name = "ORIGINS")]
     pub cors_origins: Option<String>,
@@ -138,8 +143,8 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true, value_name = "RATE")]
     pub limit_requests_per_address: Option<String>,
 
-    /// Tokens and API keys that do not hold, from one address, or `off`; beyond it, none from there is looked at.
-    /// Default `10/s burst 100`.
+    /// Tokens and API keys that do not hold, from one address, or `off`; beyond it, none from there is looked at. As many
+    /// webhooks that Twilio did not sign. Default `10/s burst 100`.
     #[arg(long, env, hide_env_values = true, value_name = "RATE")]
     pub limit_wrong_tokens: Option<String>,
 
@@ -402,6 +407,7 @@ impl Config {
         let auth = read.auth(&self, purpose, allow_insecure, credentials.as_ref());
         let twilio = read.twilio(&self, credentials, mock, allow_insecure);
         let sms = read.sms(&self, twilio.as_ref());
+        let metrics_key = read.metrics_key(&self, purpose);
         let cors_origins = read.cors_origins(&self, purpose);
         let strict_users = read.strict_users(&self);
         let max_group_members = read.max_group_members(&self);
@@ -430,6 +436,7 @@ impl Config {
                 max_group_members: max_group_members?,
                 database_url: database_url?,
                 media: media?,
+                metrics_key,
                 log: log?,
                 warnings,
             })

@@ -30,8 +30,8 @@ const A_JWT_SECRET: &str = "at least 32 random bytes, for example from `openssl 
 
 /// Shortest `JWT_SECRET`, in bytes (RFC 7518, section 3.2).
 const MIN_JWT_SECRET: usize = 32;
-/// Shortest `ADAPTER_API_KEY`, in bytes.
-const MIN_API_KEY: usize = 16;
+/// Shortest `ADAPTER_API_KEY` and `METRICS_KEY`, in bytes.
+const MIN_KEY: usize = 16;
 
 /// Collects mistakes while settings are read.
 #[derive(Default)]
@@ -204,13 +204,7 @@ impl Reader {
                 (!lifetime.is_zero() && lifetime <= MAX_APP_LIFETIME).then_some(lifetime)
             },
         );
-        let api_key = given_secret(config.adapter_api_key.as_ref());
-        if purpose == Purpose::Serve
-            && api_key.as_ref().is_some_and(|key| key.expose_secret().len() < MIN_API_KEY)
-        {
-            let should_be = "at least 16 random bytes, for example from `openssl rand -hex 32`";
-            self.wrong::<()>("ADAPTER_API_KEY", "is too short", should_be);
-        }
+        let api_key = self.key("ADAPTER_API_KEY", config.adapter_api_key.as_ref(), purpose);
         Some(AuthSettings {
             mode: mode?,
             jwt_secret: jwt_secret?,
@@ -240,6 +234,25 @@ impl Reader {
                 }
             }
         }
+    }
+
+    pub(super) fn metrics_key(&mut self, config: &Config, purpose: Purpose) -> Option<SecretString> {
+        self.key("METRICS_KEY", config.metrics_key.as_ref(), purpose)
+    }
+
+    /// A key that somebody shows us.
+    fn key(
+        &mut self,
+        variable: &'static str,
+        written: Option<&SecretString>,
+        purpose: Purpose,
+    ) -> Option<SecretString> {
+        let key = given_secret(written);
+        if purpose == Purpose::Serve && key.as_ref().is_some_and(|key| key.expose_secret().len() < MIN_KEY) {
+            let should_be = "at least 16 random bytes, for example from `openssl rand -hex 32`";
+            self.wrong::<()>(variable, "is too short", should_be);
+        }
+        key
     }
 
     pub(super) fn cors_origins(&mut self, config: &Config, purpose: Purpose) -> Option<CorsOrigins> {

@@ -41,6 +41,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// `LIMIT_…`.
     pub limits: LimitSettings,
+    /// `METRICS_KEY`.
+    pub metrics_key: Option<SecretString>,
     /// `LOG_FORMAT` and `RUST_LOG`.
     pub log: LogSettings,
     /// What is allowed but may not be meant, one sentence each, to be told at start.

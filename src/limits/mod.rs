@@ -45,6 +45,10 @@ pub struct Each {
     pub requests_per_address: Limiter,
     /// Tokens that do not hold, by [`Network`].
     pub wrong_tokens: Limiter,
+    /// Webhooks that Twilio did not sign, by [`Network`]: as many as tokens, but counted for themselves.
+    pub wrong_signatures: Limiter,
+    /// Looks at the figures of the service, by [`Network`].
+    pub figures: Limiter,
     /// Messages, by their author's [`Identity`], whichever way they come.
     pub sends: Limiter,
     /// Guests of support who are new, by [`Network`]: a conversation of theirs costs calls to Twilio.
@@ -81,6 +85,8 @@ impl Limits {
             requests: Limiter::new("requests", settings.requests),
             requests_per_address: Limiter::new("requests_per_address", settings.requests_per_address),
             wrong_tokens: Limiter::new("wrong_tokens", settings.wrong_tokens),
+            wrong_signatures: Limiter::new("wrong_signatures", settings.wrong_tokens),
+            figures: Limiter::new("figures", settings.requests_per_address.map(|_| FIGURES)),
             sends: Limiter::new("sends", settings.sends),
             guests: Limiter::new("guests", settings.guests),
             handshakes: Limiter::new("handshakes", settings.handshakes),

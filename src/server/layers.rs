@@ -59,11 +59,20 @@ pub(super) async fn count_twilio_calls(request: Request, next: Next) -> Response
 }
 
 /// Refuses what comes from an address that asks for too much, before anything is read or looked up for it. Twilio, which
-/// tells of everybody from few addresses, and those who run the service are not counted.
+/// tells of everybody from few addresses, and those who run the service are not counted; figures, which cost work, are for
+/// themselves. Who asks whether we are ready may be a proxy, from the address of all its clients.
 pub(super) async fn limit_addresses(State(limits): State<Limits>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let address = request.extensions().get::<ClientAddress>().filter(|_| !is_for_machines(path));
-    let counted = address.map_or(Ok(()), |address| limits.requests_per_address.check(&address.network()));
+    let counter = match path {
+        operations::FIGURES => Some(&limits.figures),
+        path if is_for_machines(path) => None,
+        _ => Some(&limits.requests_per_address),
+    };
+    let address = request.extensions().get::<ClientAddress>();
+    let counted = match (counter, address) {
+        (Some(counter), Some(address)) => counter.check(&address.network()),
+        (None, _) | (_, None) => Ok(()),
+    };
     match counted {
         Ok(()) => next.run(request).await,
         Err(too_soon) => failure(path, too_soon.into()),

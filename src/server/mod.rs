@@ -150,7 +150,9 @@ impl Server {
         let pages = if auth_mode == AuthMode::Optional { pages::routes() } else { Router::new() };
         let inbound = Inbound::start(core.clone());
         let webhook_url = settings.public_url.join(webhooks::PATH);
-        let webhooks = Webhooks::new(inbound.clone(), validator, account_sid, service_sid, webhook_url);
+        let limits = core.limits().clone();
+        let webhooks =
+            Webhooks::new(inbound.clone(), limits, validator, account_sid, service_sid, webhook_url);
         let ending = Arc::new(AtomicBool::new(false));
         let (socketio, entrance, sockets, websockets) =
             realtime::layer(core.clone(), auth.clone(), clock, &dialects::PROTOCOLS);
@@ -166,7 +168,13 @@ impl Server {
         let (others, part) = webhooks
             .routes()
             .merge(media::routes(services))
-            .merge(operations::routes(core.clone(), auth_mode, Arc::clone(&ending), metrics.clone()))
+            .merge(operations::routes(Operations::new(
+                core.clone(),
+                auth_mode,
+                Arc::clone(&ending),
+                metrics.clone(),
+                settings.metrics_key,
+            )))
             .split_for_parts();
         document.add("service", Callers::Known, &part);
         let pages_let_in = Pages::new(settings.cors_origins.clone(), settings.public_url.clone(), auth_mode);

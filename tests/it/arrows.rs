@@ -45,7 +45,7 @@ const TABLE: &[Arrows] = &[
     },
     Arrows {
         from: "webhooks",
-        to: &["webhooks", "core", "twilio", "auth", "config", "clock", "telemetry"],
+        to: &["webhooks", "core", "twilio", "limits", "auth", "config", "clock", "telemetry"],
         not: &["socketioxide"],
     },
     Arrows {

@@ -169,6 +169,21 @@ fn limits_that_make_no_sense_are_refused() {
         ("JWT_MAX_LIFETIME_HOURS", "0"),
         ("JWT_MAX_LIFETIME_HOURS", "721"),
         ("TRUSTED_PROXIES", "the-proxy.example"),
+        ("LIMIT_CONNECTIONS", "off"),
+        ("LIMIT_FRAME_BYTES", "65537"),
+        ("LIMIT_JSON_BYTES", "1048577"),
+        ("LIMIT_WEBHOOK_BYTES", "16383"),
+        ("LIMIT_SOCKET_QUEUE", "0"),
+        ("LIMIT_REFUSALS", "0"),
+        ("LIMIT_CODE_TRIES", "101"),
+        ("LIMIT_CODE_TRIES_PER_ADDRESS", "0"),
+        ("TYPING_GAP_MS", "60001"),
+        ("FIRST_BYTE_SECONDS", "0"),
+        ("HEAD_SECONDS", "5 s"),
+        ("SOCKET_CONNECT_SECONDS", "301"),
+        ("SOCKET_PING_SECONDS", "0.5"),
+        ("SOCKET_PONG_SECONDS", "soon"),
+        ("METRICS_KEY", "short"),
     ] {
         assert_eq!(serve(&[(variable, value)]).unwrap_err()[0].0, variable, "{value}");
     }

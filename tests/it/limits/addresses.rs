@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use switchboard::config::Config;
 
 use super::{VOICES, ask, assert_refused, optional, required, some, status};
-use crate::support::TestApp;
 use crate::support::app::{API_KEY, token};
+use crate::support::{TestApp, soon};
 use crate::support_dialect::{Api, Line, admin_token};
 
 /// Behind a proxy on this machine.
@@ -109,6 +109,90 @@ async fn an_address_that_guesses_tokens_is_not_told_any_more_whether_one_holds()
     assert_eq!(status(&app, "GET", "/users/me", &elsewhere).await, 200);
     assert_eq!(status(&app, "GET", "/users/me", &[here]).await, 401, "no token is no guess");
     app.finish([]).await;
+}
+
+#[tokio::test]
+async fn an_address_that_forges_webhooks_is_not_read_any_more_and_twilio_is() {
+    let app = optional(Config { limit_wrong_tokens: some("1/m burst 3"), ..behind_proxy() }).await;
+    let forge = async |from: &str| ask(&app, "POST", "/webhooks/twilio", &[("x-forwarded-for", from)]).await;
+    for _ in 0..3 {
+        assert_eq!(forge("192.0.2.1").await.status(), 403);
+    }
+    let refused = forge("192.0.2.1").await;
+    assert_eq!(refused.status(), 429);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(forge("192.0.2.2").await.status(), 403, "another address");
+    let wrong = [("x-forwarded-for", "192.0.2.1"), ("authorization", "Bearer a.b.c")];
+    assert_eq!(status(&app, "GET", "/users/me", &wrong).await, 401, "tokens are counted for themselves");
+    let conversation = app.conversation(&["alice", "bob"]).await;
+    for _ in 0..5 {
+        app.rest().say(&conversation, "alice", "hello").await;
+    }
+    app.told("onMessageAdded", 5).await;
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn figures_are_told_to_whoever_has_the_key_and_not_all_the_time() {
+    let key = "the-key-of-prometheus";
+    let settings = Config {
+        metrics_key: Some(key.into()),
+        limit_requests_per_address: some("1/m burst 1000"),
+        ..Config::default()
+    };
+    let app = optional(settings).await;
+    let wrong = format!("Bearer {key}s");
+    for headers in
+        [&[][..], &[("authorization", &*wrong)], &[("authorization", key)], &[("x-api-key", API_KEY)]]
+    {
+        let refused = ask(&app, "GET", "/metrics", headers).await;
+        assert_eq!(refused.status(), 401, "{headers:?}");
+        assert_eq!(refused.text().await.unwrap(), "METRICS_KEY is needed\n");
+    }
+    let right = format!("Bearer {key}");
+    let told = ask(&app, "GET", "/metrics", &[("authorization", &right)]).await;
+    assert_eq!(told.status(), 200);
+    assert!(told.text().await.unwrap().contains("switchboard_"));
+    let mut looks = 0;
+    while status(&app, "GET", "/metrics", &[]).await != 429 {
+        looks += 1;
+        assert!(looks < 1000);
+    }
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(status(&app, "GET", path, &[]).await, 200, "{path}");
+    }
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn sizes_and_tries_can_be_lowered() {
+    let settings = Config {
+        limit_json_bytes: some("1024"),
+        limit_webhook_bytes: some("16384"),
+        limit_code_tries_per_address: some("2"),
+        ..Config::default()
+    };
+    let app = optional(settings).await;
+    for (path, most) in [("/api/conversations/create", 1024), ("/webhooks/twilio", 16_384)] {
+        for (bytes, too_large) in [(most, false), (most + 1, true)] {
+            let answer = post(&app, path, "x".repeat(bytes)).await;
+            assert_eq!(answer == 413, too_large, "{path}: {answer} for {bytes}");
+        }
+    }
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let tried = Api::of(&app).post("/onboarding/verify-code", &json!({ "code": "000000" })).await;
+        answers.push(tried.status);
+    }
+    assert_eq!(answers, [200, 200, 429]);
+    app.finish([]).await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "a client of the service, not a way to Twilio")]
+async fn post(app: &TestApp, path: &str, body: String) -> u16 {
+    let request = app.http.post(format!("http://{}{path}", app.address)).body(body);
+    let request = request.header("content-type", "application/json");
+    soon(path, request.send()).await.unwrap().status().as_u16()
 }
 
 #[tokio::test]
