@@ -4,7 +4,8 @@
 //! cut off who uploads a file over a bad line. Stands outside the Socket.IO engine, which reads bodies too.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -32,24 +33,52 @@ pub(super) async fn keep_pace(request: Request, next: Next) -> Response {
 #[error("the body comes too slowly")]
 struct TooSlow;
 
-/// A body on its way. The alarm is made only when it is waited for.
+/// A body on its way. Only what is waited for counts: while whoever reads it is busy elsewhere, the client is not late.
 struct Paced {
     body: Body,
-    began: Instant,
-    last: Instant,
     bytes: u64,
+    /// How long was waited for what has come.
+    waited: Duration,
+    /// Since when there is nothing to be read, and who is told once there is.
+    waiting: Option<(Instant, Arc<Arrival>)>,
+    /// Made only when it is waited for.
     alarm: Option<Pin<Box<Sleep>>>,
+}
+
+/// When something came, which may be long before it is looked for.
+struct Arrival {
+    at: OnceLock<Instant>,
+    reader: Waker,
+}
+
+impl Wake for Arrival {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.at.get_or_init(Instant::now);
+        self.reader.wake_by_ref();
+    }
 }
 
 impl Paced {
     fn new(body: Body) -> Self {
-        let now = Instant::now();
-        Self { body, began: now, last: now, bytes: 0, alarm: None }
+        Self { body, bytes: 0, waited: Duration::ZERO, waiting: None, alarm: None }
     }
 
-    fn deadline(&self) -> Instant {
-        let paced = self.began + PAUSE + Duration::from_secs(self.bytes / SLOWEST);
-        paced.min(self.last + PAUSE)
+    /// How long may be waited for the next piece.
+    fn patience(&self) -> Duration {
+        let paced = PAUSE + Duration::from_secs(self.bytes / SLOWEST);
+        paced.saturating_sub(self.waited).min(PAUSE)
+    }
+
+    /// Something has come, or may have: the wait ended then.
+    fn stop_waiting(&mut self) {
+        if let Some((since, arrival)) = self.waiting.take() {
+            let until = arrival.at.get().copied().unwrap_or_else(Instant::now);
+            self.waited += until.saturating_duration_since(since);
+        }
     }
 }
 
@@ -61,15 +90,26 @@ impl HttpBody for Paced {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+        let mut polled = Pin::new(&mut self.body).poll_frame(cx);
+        let mut arrival = None;
+        if polled.is_pending() {
+            let noted = Arc::new(Arrival { at: OnceLock::new(), reader: cx.waker().clone() });
+            let waker = Waker::from(Arc::clone(&noted));
+            polled = Pin::new(&mut self.body).poll_frame(&mut Context::from_waker(&waker));
+            arrival = Some(noted);
+        }
+        if let Poll::Ready(frame) = polled {
             if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
                 self.bytes += data.len() as u64;
             }
-            self.last = Instant::now();
+            self.stop_waiting();
             self.alarm = None;
             return Poll::Ready(frame);
         }
-        let deadline = self.deadline();
+        let now = Instant::now();
+        let since = self.waiting.take().map_or(now, |(since, _)| since);
+        self.waiting = arrival.map(|arrival| (since, arrival));
+        let deadline = since + self.patience();
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         ready!(alarm.as_mut().poll(cx));
         Poll::Ready(Some(Err(axum::Error::new(TooSlow))))
@@ -87,7 +127,7 @@ impl HttpBody for Paced {
 #[cfg(test)]
 mod tests {
     use axum::body::to_bytes;
-    use futures::stream;
+    use futures::{SinkExt, StreamExt, stream};
 
     use super::*;
 
@@ -134,5 +174,43 @@ mod tests {
         let body = Body::new(Paced::new(Body::from_stream(frames)));
         assert!(to_bytes(body, usize::MAX).await.is_err());
         assert_eq!(began.elapsed().as_secs(), 10);
+    }
+
+    /// `frames` of a byte, each there `after` so long, to a reader that does something else for `busy` before each.
+    async fn read_by_somebody_busy(frames: usize, after: Duration, busy: Duration) -> Option<usize> {
+        let (sender, receiver) = futures::channel::mpsc::channel(1);
+        let sending = async move {
+            let mut sender = sender;
+            for _ in 0..frames {
+                tokio::time::sleep(after).await;
+                sender.send(Ok::<_, std::io::Error>(vec![b'x'])).await.unwrap();
+            }
+        };
+        let reading = async {
+            let mut body = Body::new(Paced::new(Body::from_stream(receiver))).into_data_stream();
+            let mut bytes = 0;
+            loop {
+                // As whoever parses a body does: it is asked for more than there is before what there is is used.
+                let next = futures::future::poll_immediate(body.next()).await;
+                tokio::time::sleep(busy).await;
+                let next = match next {
+                    Some(next) => next,
+                    None => body.next().await,
+                };
+                match next {
+                    Some(Ok(piece)) => bytes += piece.len(),
+                    Some(Err(_)) => return None,
+                    None => return Some(bytes),
+                }
+            }
+        };
+        let (read, ()) = tokio::join!(reading, sending);
+        read
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_not_late_while_nobody_reads() {
+        let (soon, minutes) = (Duration::from_millis(100), Duration::from_secs(120));
+        assert_eq!(read_by_somebody_busy(20, soon, minutes).await, Some(20));
     }
 }
