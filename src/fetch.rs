@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
@@ -54,7 +55,10 @@ impl Fetcher {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(allowed: Vec<IpNet>) -> Result<Self, reqwest::Error> {
-        let filter = Filter { allowed: allowed.into() };
+        Self::with(Filter { allowed: allowed.into(), look_up })
+    }
+
+    fn with(filter: Filter) -> Result<Self, reqwest::Error> {
         let redirects = filter.clone();
         let http = reqwest::Client::builder()
             .dns_resolver(Arc::new(filter.clone()))
@@ -111,10 +115,20 @@ impl Fetched {
     }
 }
 
+/// Finds the addresses of a name.
+type LookUp = fn(&str) -> BoxFuture<'_, io::Result<Vec<IpAddr>>>;
+
+fn look_up(name: &str) -> BoxFuture<'_, io::Result<Vec<IpAddr>>> {
+    Box::pin(
+        async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect()) },
+    )
+}
+
 /// Which addresses may be connected to.
 #[derive(Clone)]
 struct Filter {
     allowed: Arc<[IpNet]>,
+    look_up: LookUp,
 }
 
 impl Filter {
@@ -137,8 +151,9 @@ impl Resolve for Filter {
     fn resolve(&self, name: Name) -> Resolving {
         let filter = self.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<SocketAddr> = found.filter(|address| filter.lets_ip(address.ip())).collect();
+            let found = (filter.look_up)(name.as_str()).await?.into_iter();
+            let public: Vec<SocketAddr> =
+                found.filter(|ip| filter.lets_ip(*ip)).map(|ip| SocketAddr::new(ip, 0)).collect();
             if public.is_empty() {
                 return Err(io::Error::other("the name has no address on the public internet").into());
             }
@@ -197,10 +212,16 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::FutureExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     fn lets(url: &str) -> bool {
-        let filter = Filter { allowed: Arc::from([]) };
+        let filter = Filter { allowed: Arc::from([]), look_up };
         Url::parse(url).is_ok_and(|url| filter.lets(&url))
     }
 
@@ -250,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_network_of_ones_own_can_be_let_in() {
-        let filter = Filter { allowed: Arc::from(["10.7.0.0/16".parse().unwrap()]) };
+        let filter = Filter { allowed: Arc::from(["10.7.0.0/16".parse().unwrap()]), look_up };
         let lets = |url: &str| filter.lets(&Url::parse(url).unwrap());
         assert!(lets("http://10.7.1.2/cdn/a.png"));
         assert!(!lets("http://10.8.1.2/cdn/a.png"));
@@ -264,5 +285,82 @@ mod tests {
         assert!(matches!(fetched, Err(NotFetched::Failed(_))), "{fetched:?}");
         let touched = tokio::time::timeout(Duration::from_millis(50), canary.accept()).await;
         assert!(touched.is_err(), "a connection was made");
+    }
+
+    /// The only address that is outside.
+    const OUTSIDE: &str = "127.0.0.2";
+
+    async fn fetch(look_up: LookUp, url: &str) -> Result<String, NotFetched> {
+        let filter = Filter { allowed: Arc::from([format!("{OUTSIDE}/32").parse().unwrap()]), look_up };
+        let mut fetched = Fetcher::with(filter).unwrap().get(url).await?;
+        let piece = fetched.piece().await?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&piece).into_owned())
+    }
+
+    /// A server outside, and on the same port one inside that must not be connected to.
+    async fn servers(answer: impl Fn(u16) -> String) -> (u16, TcpListener) {
+        let outside = TcpListener::bind((OUTSIDE, 0)).await.unwrap();
+        let port = outside.local_addr().unwrap().port();
+        let inside = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let answer = answer(port);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = outside.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        (port, inside)
+    }
+
+    async fn assert_untouched(inside: &TcpListener) {
+        assert!(inside.accept().now_or_never().is_none(), "a connection was made");
+    }
+
+    fn page(_: u16) -> String {
+        "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\ncat".to_owned()
+    }
+
+    #[tokio::test]
+    async fn of_a_name_with_addresses_of_both_kinds_only_those_outside_are_connected_to() {
+        let (port, inside) = servers(page).await;
+        let both: LookUp = |_| {
+            let both = ["127.0.0.1", OUTSIDE, "::1", "10.0.0.1"].map(|ip| ip.parse().unwrap());
+            async move { Ok(both.to_vec()) }.boxed()
+        };
+        assert_eq!(fetch(both, &format!("http://both.test:{port}/")).await.unwrap(), "cat");
+        assert_untouched(&inside).await;
+    }
+
+    #[tokio::test]
+    async fn a_name_that_turns_inward_is_followed_no_longer() {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let (port, inside) = servers(page).await;
+        let turning: LookUp = |_| {
+            let ip = if ASKED.fetch_add(1, Ordering::SeqCst) == 0 { OUTSIDE } else { "127.0.0.1" };
+            async move { Ok(vec![ip.parse().unwrap()]) }.boxed()
+        };
+        let url = format!("http://turning.test:{port}/");
+        // What was found is what is connected to, without another look.
+        assert_eq!(fetch(turning, &url).await.unwrap(), "cat");
+        assert_eq!(ASKED.load(Ordering::SeqCst), 1);
+        assert!(matches!(fetch(turning, &url).await, Err(NotFetched::Failed(_))));
+        assert_untouched(&inside).await;
+    }
+
+    #[tokio::test]
+    async fn a_redirect_to_a_name_that_leads_inside_is_not_followed() {
+        let redirect = |port| {
+            format!(
+                "HTTP/1.1 302 Found\r\nlocation: http://inside.test:{port}/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            )
+        };
+        let (port, inside) = servers(redirect).await;
+        let by_name: LookUp = |name| {
+            let ip = if name.starts_with("inside") { "127.0.0.1" } else { OUTSIDE };
+            async move { Ok(vec![ip.parse().unwrap()]) }.boxed()
+        };
+        let fetched = fetch(by_name, &format!("http://outside.test:{port}/")).await;
+        assert!(matches!(fetched, Err(NotFetched::Failed(_))), "{fetched:?}");
+        assert_untouched(&inside).await;
     }
 }
