@@ -105,6 +105,8 @@ pub struct LimitSettings {
     pub sockets_per_address: Option<usize>,
     /// `LIMIT_CONNECTIONS_PER_ADDRESS`: TCP connections from one address, those of sockets included.
     pub connections_per_address: Option<usize>,
+    /// `LIMIT_UPLOADS`: files on their way in, of one person, else from one address.
+    pub uploads: Option<usize>,
     /// What holds for everybody.
     pub bounds: Bounds,
 }
@@ -126,6 +128,7 @@ impl LimitSettings {
             sockets_per_identity: Some(10),
             sockets_per_address: Some(50),
             connections_per_address: Some(100),
+            uploads: Some(10),
             bounds: Bounds::default(),
         }
     }
@@ -149,6 +152,7 @@ impl LimitSettings {
             || self.handshakes.is_some()
             || self.sockets_per_address.is_some()
             || self.connections_per_address.is_some()
+            || self.uploads.is_some()
     }
 }
 
@@ -221,6 +225,7 @@ impl Reader {
             config.limit_connections_per_address.as_ref(),
             otherwise.connections_per_address,
         );
+        let uploads = self.count("LIMIT_UPLOADS", config.limit_uploads.as_ref(), otherwise.uploads);
         let bounds = self.bounds(config, events.flatten());
         Some(LimitSettings {
             requests: requests?,
@@ -236,6 +241,7 @@ impl Reader {
             sockets_per_identity: sockets_per_identity?,
             sockets_per_address: sockets_per_address?,
             connections_per_address: connections_per_address?,
+            uploads: uploads?,
             bounds: bounds?,
         })
     }

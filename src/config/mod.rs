@@ -191,6 +191,10 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true, value_name = "CONNECTIONS")]
     pub limit_connections_per_address: Option<String>,
 
+    /// Most files of one person on their way in at once, or `off`; without a token, those from one address. Default `10`.
+    #[arg(long, env, hide_env_values = true, value_name = "FILES")]
+    pub limit_uploads: Option<String>,
+
     /// Most TCP connections at once, those of sockets included. Default `20000`, also in `dev`, as with all that
     /// follow.
     #[arg(long, env, hide_env_values = true, value_name = "CONNECTIONS")]

@@ -62,7 +62,7 @@ impl Core {
         if fetched.announced_size().is_some_and(|size| size > UPLOAD_BYTES) {
             return Err(Error::TooLarge);
         }
-        let mut file = self.expect_upload().await?;
+        let mut file = self.expect_fetched().await?;
         while let Some(piece) = fetched.piece().await.map_err(not_fetched)? {
             file.write(&piece).await?;
         }

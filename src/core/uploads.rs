@@ -2,16 +2,19 @@
 //! in; only then Twilio's media service gets it. So one that is broken off, too large or something else leaves nothing
 //! behind, here or there, and none needs more memory than a piece of it.
 //!
-//! What is let in is `file_type.rs`; links to what is stored are `media.rs`; bodies and their fields are the dialects'.
+//! What is let in is `file_type.rs`; links to what is stored are `media.rs`; bodies and their fields are the dialects'; files
+//! that are fetched instead of sent are `ingest.rs`, and have their own room.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::file_type::type_of;
 use super::{Core, Error, MediaSid};
-use crate::auth::{Caller, Identity};
+use crate::auth::{Caller, Identity, Role};
+use crate::limits::{Network, Seat, Uploader};
 use crate::store::StoredMedia;
 use crate::twilio::FileOnDisk;
 
@@ -19,6 +22,8 @@ use crate::twilio::FileOnDisk;
 pub const UPLOAD_BYTES: u64 = 16 * 1024 * 1024;
 /// Uploads on disk at once; more are asked to come back.
 const UPLOADS_AT_ONCE: usize = 256;
+/// Files that messages link to and that are fetched at once; the links of more stay links.
+const FETCHED_ON_DISK: usize = 32;
 /// Characters of a file's name.
 const FILENAME_CHARACTERS: usize = 128;
 
@@ -35,14 +40,16 @@ pub struct Upload {
     pub url: String,
 }
 
-/// How many uploads may be on disk.
+/// How many files may be on disk.
 pub(super) struct Uploads {
-    room: std::sync::Arc<Semaphore>,
+    sent: Arc<Semaphore>,
+    fetched: Arc<Semaphore>,
 }
 
 impl Uploads {
     pub(super) fn new() -> Self {
-        Self { room: std::sync::Arc::new(Semaphore::new(UPLOADS_AT_ONCE)) }
+        let room = |files| Arc::new(Semaphore::new(files));
+        Self { sent: room(UPLOADS_AT_ONCE), fetched: room(FETCHED_ON_DISK) }
     }
 }
 
@@ -51,7 +58,14 @@ impl Uploads {
 pub struct Arriving {
     file: tokio::fs::File,
     size: u64,
-    _room: OwnedSemaphorePermit,
+    room: Room,
+}
+
+/// The place of a file on disk, free again once it is dropped.
+#[derive(Debug)]
+struct Room {
+    _of_all: OwnedSemaphorePermit,
+    _of_uploader: Option<Seat<Uploader>>,
 }
 
 impl Arriving {
@@ -74,19 +88,32 @@ fn not_on_disk(error: &std::io::Error) -> Error {
 }
 
 impl Core {
-    /// Makes room for a file.
+    /// Makes room for a file that `caller` sends `from` somewhere.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when too many are arriving, [`Error::Internal`] when there is no place on disk.
-    pub async fn expect_upload(&self) -> Result<Arriving, Error> {
-        let room = std::sync::Arc::clone(&self.uploads.room);
-        let room = room.try_acquire_owned().map_err(|_| Error::Unavailable { retry_after: None })?;
-        let made = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(|_| Error::Internal)?;
-        let file = made.map_err(|error| not_on_disk(&error))?;
-        Ok(Arriving { file: tokio::fs::File::from_std(file), size: 0, _room: room })
+    /// [`Error::TooManyRequests`] when too many of theirs are arriving, [`Error::Unavailable`] when too many of everybody's
+    /// are, [`Error::Internal`] when there is no place on disk.
+    pub async fn expect_upload(&self, caller: &Caller, from: Option<Network>) -> Result<Arriving, Error> {
+        let of_uploader = match uploader(caller, from) {
+            Some(uploader) => {
+                let seat = self.limits.uploads.take(uploader);
+                Some(seat.ok_or(Error::TooManyRequests { retry_after: None })?)
+            }
+            None => None,
+        };
+        arriving(&self.uploads.sent, of_uploader).await
     }
 
-    /// Stores a file that has arrived. One Twilio call; none when it is not let in.
+    /// Makes room for a file that is fetched.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when too many are, [`Error::Internal`] when there is no place on disk.
+    pub(super) async fn expect_fetched(&self) -> Result<Arriving, Error> {
+        arriving(&self.uploads.fetched, None).await
+    }
+
+    /// Stores a file that has arrived. One Twilio call; none when it is not let in. What whoever sent it does not wait for is
+    /// deleted again, since nobody would know where it is.
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::UnsupportedMediaType`], [`Error::Unavailable`].
@@ -97,14 +124,27 @@ impl Core {
         filename: Option<&str>,
     ) -> Result<Upload, Error> {
         arrived.file.flush().await.map_err(|error| not_on_disk(&error))?;
-        let Arriving { file, size, _room: room } = arrived;
+        let Arriving { file, size, room } = arrived;
         let file = file.into_std().await;
         let (file, content_type) = inspect(file, size).await?;
         let filename = filename.and_then(plain_filename);
-        let sending = self.twilio.upload_file(FileOnDisk::new(file, size), content_type, filename.as_deref());
-        let stored = sending.await?;
-        drop(room);
-        self.remember_media(stored.sid, caller.identity(), None).await;
+        let (core, owner) = (self.clone(), caller.identity().cloned());
+        let (tell, told) = oneshot::channel();
+        // What Twilio has begun to take it may have in the end, whoever hangs up.
+        tokio::spawn(crate::telemetry::in_same_count(async move {
+            let file = FileOnDisk::new(file, size);
+            let stored = core.twilio.upload_file(file, content_type, filename.as_deref()).await;
+            drop(room);
+            if let Ok(stored) = &stored {
+                core.remember_media(stored.sid, owner.as_ref(), None).await;
+            }
+            if let Err(Ok(unwanted)) = tell.send(stored)
+                && let Err(error) = core.twilio.remove_media(unwanted.sid).await
+            {
+                tracing::warn!(%error, "a file that nobody waited for stays at Twilio");
+            }
+        }));
+        let stored = told.await.map_err(|_| Error::Internal)??;
         Ok(Upload {
             sid: stored.sid,
             content_type: content_type.to_owned(),
@@ -130,6 +170,26 @@ impl Core {
             tracing::warn!(%error, "whose a file is was not remembered");
         }
     }
+}
+
+/// Whose files those of `caller` are counted with; the app's back end sends everybody's.
+fn uploader(caller: &Caller, from: Option<Network>) -> Option<Uploader> {
+    match caller {
+        Caller::Known { identity, role: Role::User | Role::Admin } => {
+            Some(Uploader::Person(identity.clone()))
+        }
+        // Anybody can make up the id of a guest.
+        Caller::Guest(_) | Caller::Anonymous => from.map(Uploader::Address),
+        Caller::Known { role: Role::Service, .. } | Caller::Service => None,
+    }
+}
+
+async fn arriving(room: &Arc<Semaphore>, of_uploader: Option<Seat<Uploader>>) -> Result<Arriving, Error> {
+    let of_all = Arc::clone(room).try_acquire_owned();
+    let of_all = of_all.map_err(|_| Error::Unavailable { retry_after: None })?;
+    let made = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(|_| Error::Internal)?;
+    let file = tokio::fs::File::from_std(made.map_err(|error| not_on_disk(&error))?);
+    Ok(Arriving { file, size: 0, room: Room { _of_all: of_all, _of_uploader: of_uploader } })
 }
 
 async fn inspect(file: File, size: u64) -> Result<(File, &'static str), Error> {

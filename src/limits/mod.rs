@@ -73,8 +73,19 @@ pub struct Each {
     pub sockets_per_address: Seats<Network>,
     /// TCP connections from one address.
     pub connections_per_address: Seats<Network>,
+    /// Files on their way in.
+    pub uploads: Seats<Uploader>,
     /// What holds for everybody.
     pub bounds: Bounds,
+}
+
+/// Whose files are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Uploader {
+    /// Somebody whom a token names.
+    Person(Identity),
+    /// Whoever comes from there without one.
+    Address(Network),
 }
 
 impl Limits {
@@ -99,6 +110,7 @@ impl Limits {
             sockets_per_identity: Seats::new("sockets_per_identity", settings.sockets_per_identity),
             sockets_per_address: Seats::new("sockets_per_address", settings.sockets_per_address),
             connections_per_address: Seats::new("connections_per_address", settings.connections_per_address),
+            uploads: Seats::new("uploads", settings.uploads),
             bounds: settings.bounds,
         }))
     }

@@ -62,7 +62,7 @@ pub struct Settings {
     pub conversations_url: Url,
     /// `https://mcs.us1.twilio.com`, or where else the same is spoken.
     pub media_url: Url,
-    /// Most calls in flight at once, per host.
+    /// Most calls in flight at once, per host; files on their way to the media service are counted apart.
     pub max_concurrency: usize,
     /// How long a caller waits.
     pub deadlines: Deadlines,
@@ -96,6 +96,8 @@ struct Inner {
     authorization: HeaderValue,
     conversations: Host,
     media: Host,
+    /// The media service, for files on their way there: they take long, and pictures should be seen meanwhile.
+    uploads: Host,
     deadlines: Deadlines,
 }
 
@@ -129,7 +131,8 @@ impl Client {
             service_sid,
             authorization: basic(&username, &password),
             conversations: host("conversations", conversations_url)?,
-            media: host("media", media_url)?,
+            media: host("media", media_url.clone())?,
+            uploads: host("uploads", media_url)?,
             deadlines,
         })))
     }
@@ -213,7 +216,7 @@ impl Client {
 
     /// Sends `call` once.
     async fn attempt(&self, call: &Call, budget: Budget) -> Outcome {
-        let host = self.host(call.service);
+        let host = self.host(call);
         let (slot, leave) = match host.admit(budget.deadline).await {
             Ok(admitted) => admitted,
             Err(reason) => {
@@ -267,10 +270,11 @@ impl Client {
         request
     }
 
-    fn host(&self, service: Service) -> &Host {
-        match service {
-            Service::Conversations => &self.0.conversations,
-            Service::Media => &self.0.media,
+    fn host(&self, call: &Call) -> &Host {
+        match (call.service, call.verb) {
+            (Service::Conversations, _) => &self.0.conversations,
+            (Service::Media, Verb::Create | Verb::Update) => &self.0.uploads,
+            (Service::Media, Verb::Fetch | Verb::Remove) => &self.0.media,
         }
     }
 }
@@ -390,8 +394,9 @@ impl Deadlines {
     fn of(&self, call: &Call) -> Duration {
         match (call.service, call.verb) {
             (_, Verb::Fetch) => self.read,
-            (Service::Media, Verb::Create | Verb::Update | Verb::Remove) => self.upload,
-            (Service::Conversations, Verb::Create | Verb::Update | Verb::Remove) => self.write,
+            (Service::Media, Verb::Create | Verb::Update) => self.upload,
+            (Service::Media, Verb::Remove)
+            | (Service::Conversations, Verb::Create | Verb::Update | Verb::Remove) => self.write,
         }
     }
 }

@@ -51,6 +51,12 @@ impl Media {
     pub fn temporary_url(&self) -> Option<&Url> {
         self.links.content_direct_temporary.as_ref()
     }
+
+    /// Until when, in unix seconds, as far as the address says.
+    pub fn temporary_until(&self) -> Option<i64> {
+        let (_, expires) = self.temporary_url()?.query_pairs().find(|(name, _)| name == "Expires")?;
+        expires.parse().ok()
+    }
 }
 
 /// Bytes of a file that are in memory at once.
@@ -148,6 +154,15 @@ impl Client {
             announced: false,
         })
         .await
+    }
+
+    /// Deletes a file.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if there is none.
+    pub async fn remove_media(&self, sid: MediaSid) -> Result<(), Error> {
+        let call = Call::remove("media.remove", format!("Media/{sid}"));
+        self.send_remove(Call { service: Service::Media, ..call.silent() }).await
     }
 
     /// What Twilio knows of a file, with a new temporary address for it.

@@ -1,12 +1,12 @@
 //! The REST routes, in the document's order and then the additive ones, and the door to the WebSocket. Every handler only
 //! connects. Every path answers with and without its trailing slash.
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::envelope::{Auth, Error, Json, Path, Query, Reply, Result};
@@ -18,7 +18,7 @@ use super::shapes::{
 use crate::core::{self, ConversationSid, Core, PageOf, parse_id};
 use crate::dialects::Services;
 use crate::dialects::openapi::Responses;
-use crate::dialects::uploads::{self, uploaded};
+use crate::dialects::uploads::uploaded;
 use crate::realtime::WebSockets;
 
 /// Messages of a page when the client names no number, and at most.
@@ -36,7 +36,7 @@ pub(super) fn routes(services: Services) -> OpenApiRouter {
         // Additive.
         routes!(messages),
         routes!(unread_status),
-        routes!(upload).layer(DefaultBodyLimit::max(uploads::BODY_BYTES)),
+        routes!(upload),
     ];
     let both = |router: OpenApiRouter<Services>, routes: UtoipaMethodRouter<Services>| {
         let (_, entry, methods) = &routes;
@@ -174,7 +174,7 @@ struct Uploaded {
     request_body(content = FileUpload, content_type = "multipart/form-data"),
 )]
 async fn upload(State(core): State<Core>, Auth(caller): Auth, request: Request) -> Result<Uploaded> {
-    let uploaded = uploaded(&core, request, &["file"]).await?;
+    let uploaded = uploaded(&core, &caller, request, &["file"]).await?;
     let stored = core.store_upload(&caller, uploaded.file, uploaded.filename.as_deref()).await?;
     Ok(Reply::ok(Uploaded { file_url: stored.url }))
 }

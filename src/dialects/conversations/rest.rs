@@ -1,6 +1,6 @@
 //! The REST routes, in the document's order and then the additive ones. Every handler only connects.
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use crate::core::{
 };
 use crate::dialects::Services;
 use crate::dialects::openapi::Responses;
-use crate::dialects::uploads::{self, uploaded};
+use crate::dialects::uploads::uploaded;
 
 /// Messages of a history page when the client names no number, and at most.
 const MESSAGES: usize = 100;
@@ -50,10 +50,7 @@ pub(super) fn routes(services: Services) -> OpenApiRouter {
         .routes(routes!(mark_read))
         .routes(routes!(participants))
         .routes(routes!(remove_participant));
-    let uploads = OpenApiRouter::new()
-        .routes(routes!(upload_image))
-        .routes(routes!(upload_audio))
-        .layer(DefaultBodyLimit::max(uploads::BODY_BYTES));
+    let uploads = OpenApiRouter::new().routes(routes!(upload_image)).routes(routes!(upload_audio));
     OpenApiRouter::new().nest("/api/conversations", routes).nest("/api/upload", uploads).with_state(services)
 }
 
@@ -333,7 +330,7 @@ async fn upload_image(
     Auth(caller): Auth,
     request: Request,
 ) -> std::result::Result<Flat<UploadOut>, Error> {
-    let uploaded = uploaded(&core, request, &["image", "file"]).await?;
+    let uploaded = uploaded(&core, &caller, request, &["image", "file"]).await?;
     Ok(stored(core.store_upload(&caller, uploaded.file, uploaded.filename.as_deref()).await?))
 }
 
@@ -347,7 +344,7 @@ async fn upload_audio(
     Auth(caller): Auth,
     request: Request,
 ) -> std::result::Result<Flat<UploadOut>, Error> {
-    let uploaded = uploaded(&core, request, &["audio", "file"]).await?;
+    let uploaded = uploaded(&core, &caller, request, &["audio", "file"]).await?;
     Ok(stored(core.store_upload(&caller, uploaded.file, uploaded.filename.as_deref()).await?))
 }
 

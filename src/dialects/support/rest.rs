@@ -1,9 +1,9 @@
 //! The REST routes, in the document's order and then the additive ones. Every handler only connects.
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use utoipa::ToSchema;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::bodies::{Change, GenerateCode, OpenAsGuest, VerifyCode};
@@ -14,7 +14,7 @@ use super::shapes::{
 };
 use crate::core::{self, ConversationSid, Core, Owner, parse_id};
 use crate::dialects::Services;
-use crate::dialects::uploads::{self, uploaded};
+use crate::dialects::uploads::uploaded;
 use crate::limits::Network;
 
 /// Messages in a conversation's details.
@@ -31,7 +31,7 @@ pub(super) fn routes(services: Services) -> OpenApiRouter {
         .routes(routes!(verify_code))
         // Additive.
         .routes(routes!(conversations))
-        .routes(routes!(upload).layer(DefaultBodyLimit::max(uploads::BODY_BYTES)));
+        .routes(routes!(upload));
     OpenApiRouter::new().nest("/api/support", routes).with_state(services)
 }
 
@@ -190,7 +190,7 @@ async fn upload(
     request: Request,
 ) -> Result<UploadOut> {
     let uploader = core.support_uploader(&caller, query.conversation()?).await?;
-    let uploaded = uploaded(&core, request, &["file"]).await?;
+    let uploaded = uploaded(&core, &uploader, request, &["file"]).await?;
     let stored = core.store_upload(&uploader, uploaded.file, uploaded.filename.as_deref()).await?;
     Ok(Reply::told(StatusCode::OK, "File uploaded successfully", stored.into()))
 }

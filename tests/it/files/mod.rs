@@ -1,6 +1,7 @@
 //! Files, whichever dialect they come and go through: taken in whole or not at all, sent so that everybody sees them, received
 //! from phones and Twilio's SDK, and fetched only by who may.
 
+mod broken_off;
 mod forged;
 mod ingest;
 mod pictures;

@@ -91,7 +91,7 @@ async fn what_is_no_whole_media_file_leaves_nothing_at_twilio() {
 }
 
 /// A connection on which the first part of an upload was sent.
-async fn half_an_upload(app: &TestApp, path: &str) -> TcpStream {
+pub(crate) async fn half_an_upload(app: &TestApp, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(app.address).await.unwrap();
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: switchboard\r\ncontent-length: 100000\r\n\
@@ -104,7 +104,7 @@ async fn half_an_upload(app: &TestApp, path: &str) -> TcpStream {
 }
 
 /// Every way to upload a file, in the voice of every document that has one.
-async fn doors(app: &TestApp) -> Vec<String> {
+pub(super) async fn doors(app: &TestApp) -> Vec<String> {
     let (_, conversation) = Api::of(app).guest().await;
     vec![
         "/api/upload/image".to_owned(),
@@ -135,7 +135,7 @@ async fn who_hangs_up_in_the_middle_leaves_nothing_at_twilio() {
 }
 
 /// The status and body of the answer that comes before the upload has ended.
-async fn early_answer(stream: &mut (impl AsyncRead + Unpin)) -> (String, Value) {
+pub(super) async fn early_answer(stream: &mut (impl AsyncRead + Unpin)) -> (String, Value) {
     let mut text = String::new();
     while !text.ends_with('}') {
         let mut piece = [0; 4096];
@@ -147,7 +147,8 @@ async fn early_answer(stream: &mut (impl AsyncRead + Unpin)) -> (String, Value) 
     (head.split(' ').nth(1).unwrap().to_owned(), serde_json::from_str(body).unwrap())
 }
 
-fn told(body: &Value) -> &str {
+/// What a person reads of a refusal.
+pub(super) fn told(body: &Value) -> &str {
     let told = body["message"].as_str().or(body["error"].as_str()).unwrap();
     assert_readable(told);
     told

@@ -5,6 +5,7 @@ mod addresses;
 mod browsers;
 mod people;
 mod slowness;
+mod uploads;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
