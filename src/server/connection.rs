@@ -5,6 +5,7 @@
 //! mean is the router's business, how long a handler and a request's body may take its layers'.
 
 mod transport;
+mod unread;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,7 +13,7 @@ use std::future::Future;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -38,6 +39,7 @@ use tower::ServiceExt;
 use crate::config::{Bounds, TrustedProxies};
 use crate::limits::{Network, Seat, Seats};
 use transport::Transport;
+use unread::RequestBody;
 
 /// How long to wait after the system refused a connection for want of its own means (file descriptors, memory).
 const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(100);
@@ -213,7 +215,7 @@ async fn converse(
 
     let kill = Kill(Arc::downgrade(&open));
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        answer(request.map(Body::new), router.clone(), peer, kill.clone())
+        answer(request, router.clone(), peer, kill.clone())
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -237,12 +239,19 @@ async fn converse(
 }
 
 async fn answer(
-    mut request: Request,
+    request: hyper::Request<Incoming>,
     router: Router,
     peer: PeerAddr,
     kill: Kill,
 ) -> Result<Response<Answer>, Infallible> {
-    let mut in_request = InRequest::begin(&kill.0);
+    let in_request = Arc::new(InRequest::begin(&kill.0));
+    let (head, body) = request.into_parts();
+    let body = if body.is_end_stream() {
+        Body::empty()
+    } else {
+        Body::new(RequestBody::new(body, &head.headers, Arc::clone(&in_request)))
+    };
+    let mut request = Request::from_parts(head, body);
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(kill);
     let response = router.oneshot(request).await?;
@@ -253,10 +262,10 @@ async fn answer(
     Ok(response.map(|body| Answer { body, _in_request: in_request }))
 }
 
-/// A response's body; its end is the end of the request.
+/// A response's body; its end is the end of the request, once the request's own body has ended too.
 struct Answer {
     body: Body,
-    _in_request: InRequest,
+    _in_request: Arc<InRequest>,
 }
 
 impl HttpBody for Answer {
@@ -303,22 +312,25 @@ impl Drop for Open {
     }
 }
 
-/// Between a request's head and the end of its answer.
-struct InRequest(Option<Weak<Open>>);
+/// Between a request's head and the end of its answer and its body.
+struct InRequest {
+    open: Weak<Open>,
+    ends: AtomicBool,
+}
 
 impl InRequest {
     fn begin(open: &Weak<Open>) -> Self {
-        let this = Self(Some(open.clone()));
+        let this = Self { open: open.clone(), ends: AtomicBool::new(true) };
         this.next_round();
         this
     }
 
-    fn never_end(&mut self) {
-        self.0 = None;
+    fn never_end(&self) {
+        self.ends.store(false, Ordering::Relaxed);
     }
 
     fn next_round(&self) {
-        if let Some(open) = self.0.as_ref().and_then(Weak::upgrade) {
+        if let Some(open) = self.open.upgrade() {
             open.round.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -326,7 +338,9 @@ impl InRequest {
 
 impl Drop for InRequest {
     fn drop(&mut self) {
-        self.next_round();
+        if *self.ends.get_mut() {
+            self.next_round();
+        }
     }
 }
 

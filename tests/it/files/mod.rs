@@ -6,6 +6,7 @@ mod forged;
 mod ingest;
 mod pictures;
 mod received;
+mod refused_unread;
 mod uploads;
 
 use base64::Engine as _;
