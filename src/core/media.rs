@@ -2,11 +2,12 @@
 //! there is `uploads.rs`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use moka::Expiry;
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -22,9 +23,11 @@ use crate::clock::Clock;
 /// Seconds for which a signed link stays good at least, and for which all links to a file are the same.
 const LINK_FOR: i64 = 24 * 3600;
 const LINK_STEP: i64 = 3600;
-/// Files whose temporary link is kept, and how long: Twilio's live longer, but it does not say how long.
+/// Files whose temporary link is kept, and for how many seconds at most.
 const CONTENTS_AT_MOST: u64 = 10_000;
-const CONTENT_FOR: Duration = Duration::from_secs(60);
+const CONTENT_FOR: i64 = 60;
+/// Seconds before its end from which on a temporary link is not given out any more: whoever follows it needs some.
+const MARGIN: i64 = 5;
 
 /// Pictures that came as base64 text and are known, should they come again, and how long.
 const PICTURES_AT_MOST: u64 = 10_000;
@@ -45,6 +48,10 @@ pub struct MediaContent {
     pub size: u64,
     /// Where it can be fetched by anybody, for some minutes.
     pub url: Url,
+    /// For how many seconds whoever has `url` may keep it.
+    pub fresh_for: u64,
+    /// Until when it is given out, in unix seconds.
+    until: i64,
     /// The conversation with the message that shows it, if one does.
     shown_in: Option<ConversationSid>,
 }
@@ -164,9 +171,28 @@ pub(super) struct Files {
 impl Files {
     pub(super) fn new() -> Self {
         Self {
-            contents: Cache::builder().max_capacity(CONTENTS_AT_MOST).time_to_live(CONTENT_FOR).build(),
+            contents: Cache::builder().max_capacity(CONTENTS_AT_MOST).expire_after(WhileFresh).build(),
             pictures: Cache::builder().max_capacity(PICTURES_AT_MOST).time_to_live(PICTURE_FOR).build(),
         }
+    }
+}
+
+/// Keeps a temporary link for as long as it is given out.
+struct WhileFresh;
+
+impl Expiry<MediaSid, MediaContent> for WhileFresh {
+    fn expire_after_create(&self, _: &MediaSid, content: &MediaContent, _: Instant) -> Option<Duration> {
+        Some(Duration::from_secs(content.fresh_for))
+    }
+
+    fn expire_after_update(
+        &self,
+        media: &MediaSid,
+        content: &MediaContent,
+        now: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(media, content, now)
     }
 }
 
@@ -194,9 +220,26 @@ impl Core {
             let found = self.twilio.fetch_media(media).await.map_err(or_not_found(Error::MediaNotFound))?;
             let url = found.temporary_url().cloned().ok_or(Error::MediaNotFound)?;
             let shown_in = found.conversation_sid;
-            Ok(MediaContent { content_type: found.content_type, size: found.size, url, shown_in })
+            let latest = self.clock.now().timestamp() + CONTENT_FOR;
+            let until = found.temporary_until().map_or(latest, |until| latest.min(until - MARGIN));
+            let fresh_for = self.fresh_for(until);
+            Ok(MediaContent {
+                content_type: found.content_type,
+                size: found.size,
+                url,
+                fresh_for,
+                until,
+                shown_in,
+            })
         };
-        self.files.contents.try_get_with(media, fetch).await.map_err(|error: Arc<Error>| (*error).clone())
+        let found = self.files.contents.try_get_with(media, fetch).await;
+        let mut content = found.map_err(|error: Arc<Error>| (*error).clone())?;
+        content.fresh_for = self.fresh_for(content.until);
+        Ok(content)
+    }
+
+    fn fresh_for(&self, until: i64) -> u64 {
+        u64::try_from(until - self.clock.now().timestamp()).unwrap_or_default()
     }
 
     async fn ensure_may_fetch(&self, caller: &Caller, media: MediaSid) -> Result<(), Error> {

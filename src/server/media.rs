@@ -1,7 +1,10 @@
 //! `GET /media/{ME…}`: the lasting link to a file, which sends the browser on to Twilio's temporary one.
 //!
-//! Belongs to no dialect, since every dialect gives these links out. Who may follow one is `core`'s decision.
+//! Belongs to no dialect, since every dialect gives these links out; refusals are in the voice of whoever's path it is. Who may
+//! follow one is `core`'s decision. What a browser is told with the file itself (whether to show or to save it, what to take it
+//! for, how long to keep it) is Twilio's to say: the headers here hold for the way there only.
 
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -36,6 +39,7 @@ impl Proof {
 #[utoipa::path(get, path = "/media/{sid}", params(Proof), security((), ("token" = []), ("key" = [])),
     responses(
         (status = 302, description = "It is there, for some minutes."),
+        (status = 400, description = "The link is malformed."),
         (status = 401, description = "The token does not hold."),
         (status = 403, description = "It is not for the caller."),
         (status = 404, description = "There is none."),
@@ -43,11 +47,13 @@ impl Proof {
     ))]
 async fn follow(
     State(services): State<Services>,
-    Path(sid): Path<String>,
-    Query(proof): Query<Proof>,
+    sid: Result<Path<String>, PathRejection>,
+    proof: Result<Query<Proof>, QueryRejection>,
     parts: Parts,
 ) -> impl IntoResponse {
     let found = async {
+        let Path(sid) = sid?;
+        let Query(proof) = proof?;
         let proof = proof.into_proof();
         // An image tag carries no token, so a link that suffices is asked for none.
         let says_who =
@@ -61,8 +67,7 @@ async fn follow(
             let headers = [
                 (header::LOCATION, content.url.to_string()),
                 // Twilio's link dies after a while; the browser may go there again until then.
-                (header::CACHE_CONTROL, "private, max-age=60".to_owned()),
-                (header::CONTENT_DISPOSITION, "inline".to_owned()),
+                (header::CACHE_CONTROL, format!("private, max-age={}", content.fresh_for)),
                 (header::REFERRER_POLICY, "no-referrer".to_owned()),
             ];
             (StatusCode::FOUND, headers).into_response()

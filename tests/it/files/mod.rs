@@ -4,6 +4,7 @@
 mod broken_off;
 mod forged;
 mod ingest;
+mod links;
 mod pictures;
 mod received;
 mod refused_unread;

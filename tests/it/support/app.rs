@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use switchboard::clock::Clock;
 use switchboard::config::{Config, MockTwilio};
-use switchboard::mock::{Action, Fault, Mock, Options, RequestEntry, WebhookEntry};
+use switchboard::mock::{Action, Fault, Mock, Options, RequestEntry, Switches, WebhookEntry};
 use switchboard::server::Server;
 use switchboard::webhooks;
 use tokio::sync::oneshot;
@@ -43,6 +43,10 @@ pub(crate) struct Stage {
     pub(crate) no_guest_capability: bool,
     /// Settings beside those that the stage has words for.
     pub(crate) settings: Config,
+    /// The service's clock; `None`: the system's.
+    pub(crate) clock: Option<Clock>,
+    /// What Twilio does where it does not say what.
+    pub(crate) switches: Switches,
     /// The address Twilio knows the service by, if it is not where the service listens.
     pub(crate) public_url: Option<&'static str>,
 }
@@ -85,7 +89,8 @@ impl TestApp {
     }
 
     pub(crate) async fn with(stage: Stage) -> Self {
-        let mock = Mock::start(Options::default()).await.unwrap();
+        let options = Options { switches: stage.switches, ..Options::default() };
+        let mock = Mock::start(options).await.unwrap();
         Self::beside(Arc::new(mock), stage, TestDatabase::usual().await).await
     }
 
@@ -146,7 +151,8 @@ impl TestApp {
         };
         let mut settings = if self.stage.required { self.serve(config) } else { self.dev(config) };
         settings.twilio.phone_number = settings.twilio.phone_number.filter(|_| !self.stage.no_phone_number);
-        let server = Server::bind(settings, Clock::system()).await.unwrap();
+        let server =
+            Server::bind(settings, self.stage.clock.clone().unwrap_or_else(Clock::system)).await.unwrap();
         self.address = server.address();
         if !self.stage.silent {
             self.mock.set_webhook_url(Some(format!("http://{}{}", self.address, webhooks::PATH)));
