@@ -164,7 +164,7 @@ impl Core {
         creator: Option<Identity>,
         attributes: Option<String>,
     ) -> Result<CreatedGroup, Error> {
-        let participants = self.with_picture_links(group.participants).await?;
+        let participants = self.with_picture_links(group.participants, creator.as_ref()).await?;
         // Unique by a name nobody else can have: should the answer get lost, the conversation can be found.
         let unique_name = format!("{GROUP_NAMES}{}", Uuid::new_v4().simple());
         let new = NewConversation {

@@ -236,7 +236,7 @@ impl Core {
         friendly_name: String,
         creator: Option<Identity>,
     ) -> Result<Direct, Error> {
-        let people = self.with_picture_links(people).await?;
+        let people = self.with_picture_links(people, creator.as_ref()).await?;
         for _ in 0..2 {
             let (known, made) = self.known_or_made(&name, &people, &friendly_name, creator.clone()).await?;
             let direct = |messages| Direct {

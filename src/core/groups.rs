@@ -223,7 +223,7 @@ impl Core {
         let creator = me.clone();
         self.to_the_end(async move {
             let avatar = match draft.avatar {
-                Some(avatar) => Some(core.picture_link("avatar", avatar).await?),
+                Some(avatar) => Some(core.picture_link("avatar", avatar, Some(&creator)).await?),
                 None => None,
             };
             let marks = Marks { kind: Some("group".to_owned()), avatar, created_by: Some(creator.clone()) };

@@ -17,7 +17,7 @@ use super::file_type::type_of;
 use super::participants::NewParticipant;
 use super::secret::Secret;
 use super::{ConversationSid, Core, Error, Extras, MediaSid, Message};
-use crate::auth::{AuthError, Caller};
+use crate::auth::{AuthError, Caller, Identity};
 use crate::clock::Clock;
 
 /// Seconds for which a signed link stays good at least, and for which all links to a file are the same.
@@ -299,26 +299,37 @@ impl Core {
         &self.media_links
     }
 
-    /// The same people, every picture a link.
+    /// The same people, every picture a link; what is stored for it is `owner`'s.
     pub(super) async fn with_picture_links(
         &self,
         mut people: Vec<NewParticipant>,
+        owner: Option<&Identity>,
     ) -> Result<Vec<NewParticipant>, Error> {
         for person in &mut people {
             if let Some(picture) = person.image.take() {
-                person.image = Some(self.picture_link("image", picture).await?);
+                person.image = Some(self.picture_link("image", picture, owner).await?);
             }
         }
         Ok(people)
     }
 
-    /// The picture as something short: a base64 one is stored at Twilio first, one call, none when it was stored lately.
-    pub(super) async fn picture_link(&self, field: &'static str, picture: String) -> Result<String, Error> {
+    /// The picture as something short: a base64 one is stored at Twilio first as `owner`'s, one call, none when it was stored
+    /// lately.
+    pub(super) async fn picture_link(
+        &self,
+        field: &'static str,
+        picture: String,
+        owner: Option<&Identity>,
+    ) -> Result<String, Error> {
         match read_picture(field, &picture)? {
             Picture::Link => Ok(picture),
             Picture::Bytes { bytes, content_type } => {
                 let hash: [u8; 32] = Sha256::digest(&bytes).into();
-                let store = async { Ok(self.twilio.upload_media(bytes, content_type, None).await?.sid) };
+                let store = async {
+                    let stored = self.twilio.upload_media(bytes, content_type, None).await?;
+                    self.remember_media(stored.sid, owner, None).await;
+                    Ok(stored.sid)
+                };
                 let stored = self.files.pictures.try_get_with(hash, store).await;
                 let sid = stored.map_err(|error: Arc<Error>| (*error).clone())?;
                 Ok(self.media_links.plain(sid))

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{PNG, fetch, leads_to};
 use crate::messaging::Messaging;
 use crate::support::TestApp;
+use crate::support::app::token;
 
 fn labelled(label: &str, bytes: &[u8]) -> String {
     format!("data:{label};base64,{}", STANDARD.encode(bytes))
@@ -64,7 +65,10 @@ async fn a_picture_becomes_a_link_and_is_stored_once() {
         let link = made["participants"][1]["image"].as_str().unwrap();
         assert_eq!(made["participants"][2]["image"], link);
         leads_to(link, PNG).await;
-        assert_eq!(fetch(link.split('?').next().unwrap(), None).await.0, 401, "where it is signed");
+        let plain = link.split('?').next().unwrap();
+        assert_eq!(fetch(plain, None).await.0, 401, "where it is signed");
+        assert_eq!(fetch(plain, Some(&token("alice"))).await.0, 302, "it is hers");
+        assert_eq!(fetch(plain, Some(&token("mallory"))).await.0, 404);
         let conversation = made["conversation_sid"].as_str().unwrap();
         let path =
             format!("/v1/Services/{}/Conversations/{conversation}/Participants", app.mock.service_sid());
