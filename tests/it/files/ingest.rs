@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use switchboard::config::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::PNG;
 use crate::messaging::Messaging;
-use crate::support::app::{INGESTED_FROM, token};
+use crate::support::app::{INGESTED_FROM, Stage, token};
 use crate::support::{TestApp, until};
 use crate::support_dialect::{Api, Line};
 
@@ -102,6 +103,36 @@ async fn where_a_phone_takes_part_links_are_fetched_but_never_from_inside() {
     let sent = app.rest().post(&format!("/{chat}/send-message"), &good).await.ok();
     assert_eq!(sent["warnings"], Value::Null);
     assert_eq!(app.asked().iter().filter(|entry| entry.path.ends_with("/Media")).count(), 1);
+    app.finish([]).await;
+}
+
+/// The service with this `MEDIA_INGEST`.
+async fn ingesting(when: &str) -> TestApp {
+    let settings = Config { media_ingest: Some(when.to_owned()), ..Config::default() };
+    TestApp::with(Stage { settings, ..Stage::default() }).await
+}
+
+#[tokio::test]
+async fn links_are_fetched_everywhere_or_nowhere_where_it_is_set_so() {
+    let (files, visits) = serving(INGESTED_FROM, http("200 OK", "", PNG)).await;
+    let link = format!("http://{INGESTED_FROM}:{files}/cat.png");
+    let message = json!({ "author": "alice", "body": "a cat", "media": [link] });
+
+    let app = ingesting("always").await;
+    let conversation = app.conversation(&["alice", "bob"]).await;
+    let sent = app.rest().post(&format!("/{conversation}/send-message"), &message).await.ok();
+    assert_eq!((&sent["media"], &sent["warnings"]), (&message["media"], &Value::Null));
+    let path = format!("/v1/Services/{}/Conversations/{conversation}/Messages", app.mock.service_sid());
+    assert_eq!(app.twilio(&path).await["messages"][0]["media"][0]["content_type"], "image/png");
+    assert_eq!(visits.load(Ordering::SeqCst), 1);
+    app.finish([]).await;
+
+    let app = ingesting("never").await;
+    let conversation = with_a_phone(&app).await;
+    let sent = app.rest().post(&format!("/{conversation}/send-message"), &message).await.ok();
+    assert_eq!((&sent["media"], &sent["warnings"]), (&message["media"], &Value::Null));
+    assert!(app.asked().iter().all(|asked| !asked.path.ends_with("/Media")));
+    assert_eq!(visits.load(Ordering::SeqCst), 1);
     app.finish([]).await;
 }
 

@@ -93,6 +93,37 @@ async fn a_file_from_a_phone_is_in_the_conversation() {
 }
 
 #[tokio::test]
+async fn several_files_of_one_message_are_all_there() {
+    let app = TestApp::required().await;
+    let conversation = pair(&app).await;
+    let phone = "+15005550199";
+    let brought = json!({ "phone_number": phone });
+    app.rest_as("alice").post(&format!("/{conversation}/add-sms-participant"), &brought).await.ok();
+    let mut room = app.room(&conversation, &["alice"]).await.remove(0);
+    let files = [from_elsewhere(), from_elsewhere(), from_elsewhere()];
+    let sdk = json!({ "conversation_sid": conversation, "identity": "bob", "body": "cats", "media": files });
+    let mms = json!({ "from": phone, "body": "cats", "media": files });
+    for (way, sent) in [("sdk-message", sdk), ("inbound-sms", mms)] {
+        app.other_side(way, &sent).await;
+        let heard = room.hears("new_message").await["message"].clone();
+        let history = app.rest_as("alice").get(&format!("/{conversation}/messages")).await.ok();
+        for message in [&heard, history.as_array().unwrap().last().unwrap()] {
+            assert_eq!(message["sid"], heard["sid"], "{way}");
+            let links: Vec<_> =
+                message["media_urls"].as_array().unwrap().iter().map(|link| link.as_str().unwrap()).collect();
+            assert_eq!((links.len(), &message["body"]), (3, &json!("cats")), "{way}: {message}");
+            for link in &links {
+                leads_to(link, PNG).await;
+            }
+            let files: std::collections::HashSet<_> =
+                links.iter().map(|link| link.split('?').next().unwrap()).collect();
+            assert_eq!(files.len(), 3, "{way}: each is another");
+        }
+    }
+    app.finish([room]).await;
+}
+
+#[tokio::test]
 async fn a_file_from_elsewhere_is_in_a_support_conversation() {
     let app = TestApp::required().await;
     let alice = Api::user(&app, "alice");
