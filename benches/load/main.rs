@@ -3,7 +3,8 @@
 //! The binary built with this benchmark runs as its own process on one core, everything else (this load generator, the
 //! mock Twilio, the stand-in for Twilio's message creation) on another where `taskset` exists. The same load runs against two bare
 //! servers (`bare.rs`) in the same run, since only ratios carry over from machine to machine.
-//! Only suggestions that come too late make it fail; all else is there to be read. Nothing is written into the project.
+//! Only suggestions that come too late and memory of uploads above its bound make it fail; all else is there to be read.
+//! Nothing is written into the project.
 //!
 //! `LOAD_SECONDS=3 make bench` is a quick look; `make bench ONLY=fanout` (or `start`, `memory`, `calls`,
 //! `suggestions`, `uploads`, `mock`) is a part of it.

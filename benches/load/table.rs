@@ -1,4 +1,5 @@
-//! The figures, collected while measuring and printed at the end: `figure | measured | goal`.
+//! The figures, collected while measuring and printed at the end: `figure | measured | goal`; and which of them may not be
+//! missed.
 
 use std::time::Duration;
 
@@ -35,6 +36,15 @@ impl Table {
         if p99 > at_most {
             self.missed.push(format!("{figure}: p99 is {}", in_ms(p99)));
         }
+    }
+
+    /// Memory in kB that may not be above `most_mb`.
+    pub(crate) fn bounded_memory(&mut self, figure: impl Into<String>, kb: u64, most_mb: u64) {
+        let figure = figure.into();
+        if kb >= most_mb * 1024 {
+            self.missed.push(format!("{figure}: {} MB", kb / 1024));
+        }
+        self.row(figure, format!("{} MB", kb / 1024), format!("< {most_mb} MB"));
     }
 
     /// Fails if something that must stay below a bound did not.
