@@ -223,7 +223,7 @@ pub fn in_same_count<F: Future>(future: F) -> impl Future<Output = F::Output> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use parking_lot::Mutex;
@@ -266,7 +266,8 @@ mod tests {
         }
     }
 
-    fn logged(format: LogFormat, filter: &str, log: impl FnOnce()) -> String {
+    /// What `log` logs.
+    pub(crate) fn logged(format: LogFormat, filter: &str, log: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();
         let lines = lines(format, &filter.parse().unwrap(), false, move || writer.clone());

@@ -50,9 +50,10 @@ pub const LEEWAY: Duration = Duration::from_secs(30);
 /// The longest a Twilio access token may be valid for; Twilio refuses longer ones (error 20157).
 pub const MAX_TWILIO_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest that a token of the app may be valid for, from when it was issued, and that [`AuthSettings::max_lifetime`]
-/// may be. Mobile apps sign in for weeks; a token that outlives this can only be an accident, or stolen to last. Who was
-/// signed out is remembered for as long, so raising it needs longer memory.
+/// The longest that a token of the app may be valid for, from when it was issued.
+///
+/// Mobile apps sign in for weeks; a token that outlives this can only be an accident, or stolen to last.
+/// [`AuthSettings::max_lifetime`] may be less and never more: who was signed out is remembered for as long as this.
 pub const MAX_APP_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A longer token is refused unread, in bytes.

@@ -215,18 +215,17 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
+    use crate::telemetry::LogFormat;
+    use crate::telemetry::tests::logged;
 
-    #[tokio::test]
-    async fn what_a_panic_says_stays_out_of_the_log() {
-        let written = Arc::new(Mutex::new(Vec::new()));
-        let log = tracing_subscriber::fmt().with_writer(Arc::clone(&written)).finish();
-        let _listening = tracing::subscriber::set_default(log);
-        let failed: Result<(), Error> = aside(|| panic!("canary")).await;
-        assert!(matches!(failed, Err(Error::Internal)));
-        let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+    #[test]
+    fn what_a_panic_says_stays_out_of_the_log() {
+        let written = logged(LogFormat::Text, "info", || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let failed: Result<(), Error> = runtime.block_on(aside(|| panic!("canary")));
+            assert!(matches!(failed, Err(Error::Internal)));
+        });
         assert!(written.contains("panicked") && !written.contains("canary"), "{written}");
     }
 }

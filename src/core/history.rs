@@ -115,10 +115,8 @@ impl Walk {
 
 /// `error` of a place in a history, for whoever named it by its page.
 pub(super) fn of_page(error: Error) -> Error {
-    match error {
-        Error::Invalid { field: "before", problem } => Error::Invalid { field: "page", problem },
-        other => other,
-    }
+    let Error::Invalid { field: "before", problem } = error else { return error };
+    Error::Invalid { field: "page", problem }
 }
 
 impl History {

@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{Messaging, add_contact, ears, introduce, meet};
 use crate::support::app::token;
-use crate::support::{DEADLINE, TestApp, TestDatabase, until};
+use crate::support::{DEADLINE, TestApp, TestDatabase};
 
 /// As long as somebody who went still counts as being here.
 async fn half_a_minute_passes() {
