@@ -195,7 +195,7 @@ impl Core {
     ///
     /// # Errors
     /// [`Error::Group`] for too few or too many members, [`Error::PersonNotFound`], [`Error::Blocked`] where a block stands
-    /// between the caller and a member, [`Error::Unavailable`]; nothing is left half-made.
+    /// between the caller and a member, [`Error::Auth`] for a guest, [`Error::Unavailable`]; nothing is left half-made.
     pub async fn start_group(&self, caller: &Caller, draft: GroupDraft) -> Result<Group, Error> {
         let sid = self.found_group(caller, draft).await?;
         self.group(caller, sid).await
@@ -215,6 +215,7 @@ impl Core {
         let everybody: Vec<_> = std::iter::once(me.clone()).chain(others).collect();
         self.ensure_room_for(everybody.len())?;
         self.ensure_welcome(&me, &everybody[1..]).await?;
+        self.ensure_may_bring(caller, &everybody[1..]).await?;
         let name = match draft.name {
             Some(name) => name,
             None => self.joined_names(&everybody).await?,
@@ -291,8 +292,8 @@ impl Core {
     /// Adds people to a group, all or none. One Twilio call per person.
     ///
     /// # Errors
-    /// [`AuthError::Forbidden`] for who is no admin of it, [`Error::Group`] for who is in it already or one too many,
-    /// [`Error::PersonNotFound`], [`Error::Blocked`]; else as [`Core::group`].
+    /// [`AuthError::Forbidden`] for who is no admin of it and for a guest, [`Error::Group`] for who is in it already or one
+    /// too many, [`Error::PersonNotFound`], [`Error::Blocked`]; else as [`Core::group`].
     pub async fn add_group_members(
         &self,
         caller: &Caller,
@@ -309,6 +310,7 @@ impl Core {
         let people = others_than(&me, people);
         self.ensure_room_for(members.len() + people.len())?;
         self.ensure_welcome(&me, &people).await?;
+        self.ensure_may_bring(caller, &people).await?;
         let roles = if Marks::of(&conversation).is_group() { Roles::Members } else { Roles::None };
         let core = self.clone();
         self.to_the_end(async move {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::refusals::{Route, scene};
+use crate::messaging::Messaging;
 use crate::support::app::{JWT_SECRET, token_of};
 use crate::support::{Rest, TestApp};
 
@@ -151,6 +152,11 @@ async fn nobody_but_an_admin_brings_in_who_is_called_what_no_user_can_be() {
         admin.post("/create", &with_a_guest).await.ok();
         rest.post("/newconversation", &json!({ "participants": ["alice", "admin"] })).await.ok();
         rest.post("/create", &json!({ "participants": ["alice", guest] })).await.refused(403);
+        let messaging = Messaging::of(&app, "alice");
+        messaging.post("/groups", &json!({ "memberIds": [guest] })).await.refused("FORBIDDEN");
+        let group = messaging.group(&["admin"]).await;
+        let path = format!("/groups/{group}/members");
+        messaging.post(&path, &json!({ "memberIds": [guest] })).await.refused("FORBIDDEN");
         app.finish([]).await;
     }
 }
