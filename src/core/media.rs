@@ -154,11 +154,28 @@ impl MediaLinks {
         }
     }
 
+    /// `link` as it is kept: one of ours says only which file, any other is as it is.
+    pub(super) fn kept(&self, link: String) -> String {
+        match self.read(&link) {
+            Some((media, _)) => self.plain(media),
+            None => link,
+        }
+    }
+
     /// Whether whoever has the link may fetch the file, whoever they are.
     fn suffices(&self, media: MediaSid, proof: Option<&LinkProof>) -> bool {
         let Some(signer) = &self.signer else { return true };
         proof.is_some_and(|proof| signer.signed(media, proof))
     }
+}
+
+/// Whether `query` is what a signed link has and a plain one has not.
+pub(super) fn is_proof(query: &str) -> bool {
+    let both = query.strip_prefix("?expires=").and_then(|rest| rest.split_once("&signature="));
+    both.is_some_and(|(expires, signature)| {
+        expires.bytes().all(|digit| digit.is_ascii_digit())
+            && signature.bytes().all(|digit| digit.is_ascii_hexdigit())
+    })
 }
 
 /// What is known of files at Twilio.
@@ -215,7 +232,7 @@ impl Core {
         self.content(media).await
     }
 
-    async fn content(&self, media: MediaSid) -> Result<MediaContent, Error> {
+    pub(super) async fn content(&self, media: MediaSid) -> Result<MediaContent, Error> {
         let fetch = async {
             let found = self.twilio.fetch_media(media).await.map_err(or_not_found(Error::MediaNotFound))?;
             let url = found.temporary_url().cloned().ok_or(Error::MediaNotFound)?;
@@ -322,7 +339,7 @@ impl Core {
         owner: Option<&Identity>,
     ) -> Result<String, Error> {
         match read_picture(field, &picture)? {
-            Picture::Link => Ok(picture),
+            Picture::Link => Ok(self.media_links.kept(picture)),
             Picture::Bytes { bytes, content_type } => {
                 let hash: [u8; 32] = Sha256::digest(&bytes).into();
                 let store = async {
@@ -386,4 +403,29 @@ fn read_picture(field: &'static str, picture: &str) -> Result<Picture, Error> {
 /// The length of `text` in JSON, where some characters take up to six bytes.
 fn bytes_as_json(text: &str) -> usize {
     serde_json::to_string(text).map_or(usize::MAX, |json| json.len() - 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn a_link_that_is_kept_is_good_whenever_it_is_shown() {
+        let clock = Clock::fixed(DateTime::from_timestamp(1_765_966_200, 0).unwrap());
+        let url = "https://chat.example.com".parse().unwrap();
+        let links = MediaLinks::new(&url, Some(Secret::new("secret".into())), clock.clone());
+        let media: MediaSid = format!("ME{:032x}", 1).parse().unwrap();
+        let is_good =
+            |link: &str| links.read(link).is_some_and(|(sid, proof)| links.suffices(sid, proof.as_ref()));
+        let sent = links.of(media);
+        let kept = links.kept(sent.clone());
+        assert!(is_good(&sent) && !is_good(&kept));
+        assert_eq!(kept, links.plain(media));
+        clock.advance(Duration::from_secs(26 * 3600));
+        assert!(!is_good(&sent));
+        assert!(is_good(&links.shown(&kept)) && is_good(&links.shown(&sent)));
+        assert_eq!(links.kept("https://example.com/a.png".to_owned()), "https://example.com/a.png");
+    }
 }

@@ -42,7 +42,7 @@ pub struct Profile {
     pub identity: Identity,
     /// What to call them.
     pub nickname: Option<Arc<str>>,
-    /// URL of a picture; where others told it, perhaps the app's own short name for one.
+    /// URL of a picture, one of ours as it is shown now; where others told it, perhaps the app's own short name for one.
     pub avatar: Option<Arc<str>>,
     /// What they say about themselves.
     pub bio: Option<Arc<str>>,
@@ -157,7 +157,10 @@ impl Core {
         let found: HashMap<_, _> = found
             .into_iter()
             .filter_map(profile)
-            .map(|known| (known.identity.clone(), Arc::new(known)))
+            .map(|mut known| {
+                known.avatar = known.avatar.map(|avatar| self.media_links.shown(&avatar).into());
+                (known.identity.clone(), Arc::new(known))
+            })
             .collect();
         for (identity, before) in identities.iter().zip(before) {
             self.profiles.cache.insert(identity.clone(), found.get(identity).cloned()).await;
@@ -182,7 +185,9 @@ impl Core {
         }
     }
 
-    async fn remember(&self, identity: &Identity, told: Told, source: Source) -> Result<(), Error> {
+    async fn remember(&self, identity: &Identity, mut told: Told, source: Source) -> Result<(), Error> {
+        // A signed link of ours would be dead tomorrow.
+        told.image = told.image.map(|image| image.map(|image| self.media_links.kept(image)));
         let now = self.clock.now();
         let phone = told.phone.clone();
         self.store.remember_person(identity.as_str(), &told, source, now.timestamp_millis()).await?;

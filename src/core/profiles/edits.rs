@@ -67,6 +67,9 @@ impl Core {
             // Typed in, it would count for less than it does if a token vouches for it.
             edit.phone = Change::Keep;
         }
+        if let Change::Set(avatar) = edit.avatar {
+            edit.avatar = Change::Set(self.avatar_kept(caller, &identity, avatar).await?);
+        }
         let core = self.clone();
         self.to_the_end(async move {
             if edit != ProfileEdit::default() {
@@ -78,6 +81,40 @@ impl Core {
             core.profile(&identity).await?.ok_or(Error::PersonNotFound)
         })
         .await
+    }
+
+    /// A new picture as it is kept: a file here is one that the caller may show to others. The one they have may come again,
+    /// however old the link.
+    async fn avatar_kept(
+        &self,
+        caller: &Caller,
+        identity: &Identity,
+        avatar: String,
+    ) -> Result<String, Error> {
+        let kept = self.media_links.kept(avatar.clone());
+        let known = self.profile(identity).await?.and_then(|known| known.avatar.clone());
+        if known.is_some_and(|known| self.media_links.kept(known.as_ref().to_owned()) == kept) {
+            return Ok(kept);
+        }
+        let mut link = [avatar];
+        self.own_files(caller, &mut link).await?;
+        Ok(kept)
+    }
+
+    /// The picture that Twilio has of a person, if it is news: they may have written it themselves, and a file here must be
+    /// theirs then.
+    async fn avatar_told(&self, identity: &Identity, told: &str, known: Option<&Profile>) -> Option<String> {
+        let kept = self.media_links.kept(told.to_owned());
+        let known = known.and_then(|known| known.avatar.as_deref());
+        if kept.trim().is_empty()
+            || known.is_some_and(|known| self.media_links.kept(known.to_owned()) == kept)
+        {
+            return None;
+        }
+        let Some((media, _)) = self.media_links.read(&kept) else { return Some(kept) };
+        let owner =
+            self.store.find_media(&media.to_string()).await.ok().flatten().and_then(|media| media.owner);
+        (owner.as_deref() == Some(identity.as_str())).then_some(kept)
     }
 
     /// Changes the User at Twilio, where attributes of others stay as they are.
@@ -128,10 +165,14 @@ impl Core {
             now.filter(|now| !now.trim().is_empty() && Some(*now) != before).map(str::to_owned)
         };
         let nickname = user.friendly_name.as_deref().filter(|name| *name != identity.as_str());
+        let avatar = match ours("avatar") {
+            Some(told) => self.avatar_told(identity, told, known).await,
+            None => None,
+        };
         let phone = ours("phone").and_then(|phone| PhoneKey::international("phone", phone).ok());
         let edit = ProfileEdit {
             nickname: set(news(nickname, known.and_then(|known| known.nickname.as_deref()))),
-            avatar: set(news(ours("avatar"), known.and_then(|known| known.avatar.as_deref()))),
+            avatar: set(avatar),
             bio: set(news(ours("bio"), known.and_then(|known| known.bio.as_deref()))),
             kind: set(ours("type")
                 .and_then(Kind::named)

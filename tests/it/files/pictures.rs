@@ -94,3 +94,45 @@ async fn links_and_short_names_of_pictures_stay_what_they_are() {
     assert!(app.asked().iter().all(|asked| !asked.path.ends_with("/Media")));
     app.finish([]).await;
 }
+
+#[tokio::test]
+async fn a_persons_picture_is_shown_to_whoever_sees_them_and_kept_without_a_date() {
+    let app = TestApp::required().await;
+    let image = labelled("image/png", PNG);
+    let people = json!({ "participants": ["alice", { "id": "bob", "image": image }] });
+    app.rest_as("alice").post("/newconversation", &people).await.ok();
+    let seen = || async {
+        let list = app.chat("alice").list().await;
+        let chat = list[0]["otherUser"]["profileImage"].as_str().unwrap().to_owned();
+        let me = Messaging::of(&app, "bob").get("/users/me").await;
+        let messaging =
+            me.body["data"]["avatar"].as_str().unwrap_or_else(|| panic!("{}", me.body)).to_owned();
+        (chat, messaging)
+    };
+    let (chat, messaging) = seen().await;
+    leads_to(&chat, PNG).await;
+    leads_to(&messaging, PNG).await;
+
+    let own = super::stored(&app, Some(&token("bob"))).await;
+    let me = Messaging::of(&app, "bob");
+    let edit = json!({ "avatar": own });
+    assert_eq!(me.ask("PUT", "/users/me", Some(&edit)).await.status, 200);
+    let path = format!("/v1/Services/{}/Users/bob", app.mock.service_sid());
+    let kept = app.twilio(&path).await["attributes"].as_str().unwrap().to_owned();
+    let plain = own.split('?').next().unwrap();
+    assert!(kept.contains(&format!("\"{plain}\"")), "a signed link is dead tomorrow: {kept}");
+    let (chat, messaging) = seen().await;
+    for link in [&chat, &messaging] {
+        assert!(link.starts_with(plain), "{link}");
+        leads_to(link, PNG).await;
+    }
+    // Told again by Twilio, or set again by a form that shows it, it stays.
+    let again = json!({ "avatar": plain, "bio": "hello" });
+    assert_eq!(me.ask("PUT", "/users/me", Some(&again)).await.status, 200);
+    assert!(seen().await.0.starts_with(plain));
+    // Somebody else's file is nobody's picture by its name alone.
+    let theirs = super::stored(&app, Some(&token("alice"))).await;
+    let edit = json!({ "avatar": theirs.split('?').next().unwrap() });
+    assert_eq!(me.ask("PUT", "/users/me", Some(&edit)).await.status, 404);
+    app.finish([]).await;
+}
