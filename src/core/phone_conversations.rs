@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use moka::future::Cache;
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -42,12 +43,15 @@ pub(super) struct PhoneConversations {
     /// By UniqueName. Made one at a time per name.
     making: Cache<String, ConversationSid>,
     registered: mpsc::Sender<PhoneKey>,
+    /// Up to which phone the last sweep went.
+    swept: Mutex<String>,
 }
 
 impl PhoneConversations {
     pub(super) fn new() -> (Self, mpsc::Receiver<PhoneKey>) {
         let (registered, phones) = mpsc::channel(QUEUE);
-        (Self { making: Cache::builder().max_capacity(MAKING_AT_MOST).build(), registered }, phones)
+        let making = Cache::builder().max_capacity(MAKING_AT_MOST).build();
+        (Self { making, registered, swept: Mutex::default() }, phones)
     }
 }
 
@@ -163,18 +167,15 @@ impl Core {
             attributes,
         };
         let counted = self.permit_new_phone(caller, &address).await?;
-        match self.fill_with_phone(me, &address, name, wanted).await {
-            Ok(conversation) => {
-                let row = PhoneConversation {
-                    conversation_sid: conversation.to_string(),
-                    owner: me.as_str().to_owned(),
-                    phone: phone.as_str().to_owned(),
-                    kind: kind.to_owned(),
-                    created_at: self.clock.now().timestamp(),
-                };
-                self.store.remember_phone_conversation(&row).await?;
-                Ok(conversation)
-            }
+        let row = PhoneConversation {
+            conversation_sid: String::new(),
+            owner: me.as_str().to_owned(),
+            phone: phone.as_str().to_owned(),
+            kind: kind.to_owned(),
+            created_at: self.clock.now().timestamp(),
+        };
+        match self.fill_with_phone(me, &address, name, wanted, row).await {
+            Ok(conversation) => Ok(conversation),
             Err(error) => Err(self.not_brought_in(counted, error).await),
         }
     }
@@ -185,6 +186,7 @@ impl Core {
         phone: &PhoneNumber,
         name: &str,
         wanted: NewConversation,
+        row: PhoneConversation,
     ) -> Result<ConversationSid, Error> {
         let mut numbered = name.to_owned();
         for successor in 2..=SUCCESSORS_AT_MOST {
@@ -195,28 +197,51 @@ impl Core {
                 numbered = format!("{name}_{successor}");
                 continue;
             }
-            // First the phone, which may be busy elsewhere.
-            let participant = match self.add_phone_at_twilio(sid, phone).await {
-                Ok(participant) => Arc::new(participant),
-                Err(error) => {
-                    if is_new {
-                        self.undo_creation(sid).await;
-                    }
-                    return Err(error);
+            // First what is remembered of it: what came after could not be undone for want of a database.
+            let row = PhoneConversation { conversation_sid: sid.to_string(), ..row.clone() };
+            if let Err(error) = self.store.remember_phone_conversation(&row).await {
+                if is_new {
+                    self.undo_creation(sid).await;
                 }
-            };
-            let people = [nameless(me)];
-            if is_new {
-                self.fill(conversation, &people, Some(me.clone())).await?;
-            } else {
-                self.complete(conversation, &people).await?;
+                return Err(error.into());
             }
-            // The roster begins with the people alone, and Twilio's report of the phone may have come before it.
-            let _ = self.participants.take_in(&participant).await;
-            self.participant_added(participant).await;
-            return Ok(sid);
+            let filled = self.fill_one_with_phone(me, phone, conversation, is_new).await;
+            if filled.is_err() {
+                self.forget_phone_conversation(sid).await;
+            }
+            return filled.map(|()| sid);
         }
         Err(Error::LimitReached("these two have too many closed conversations"))
+    }
+
+    async fn fill_one_with_phone(
+        &self,
+        me: &Identity,
+        phone: &PhoneNumber,
+        conversation: Conversation,
+        is_new: bool,
+    ) -> Result<(), Error> {
+        let sid = conversation.sid;
+        // First the phone, which may be busy elsewhere.
+        let participant = match self.add_phone_at_twilio(sid, phone).await {
+            Ok(participant) => Arc::new(participant),
+            Err(error) => {
+                if is_new {
+                    self.undo_creation(sid).await;
+                }
+                return Err(error);
+            }
+        };
+        let people = [nameless(me)];
+        if is_new {
+            self.fill(conversation, &people, Some(me.clone())).await?;
+        } else {
+            self.complete(conversation, &people).await?;
+        }
+        // The roster begins with the people alone, and Twilio's report of the phone may have come before it.
+        let _ = self.participants.take_in(&participant).await;
+        self.participant_added(participant).await;
+        Ok(())
     }
 
     /// Takes in that somebody has registered a phone; what follows is done behind it.
@@ -236,10 +261,15 @@ impl Core {
         });
     }
 
-    /// Takes up what was not finished.
+    /// Takes up what was not finished: each time the next so many, from the beginning again after the last. Some cannot be
+    /// finished, and must not keep the others waiting.
     pub(super) async fn hand_over_what_is_left(&self) {
-        match self.store.registered_phones(SWEPT_AT_ONCE).await {
+        let after = self.phone_conversations.swept.lock().clone();
+        match self.store.registered_phones(&after, SWEPT_AT_ONCE).await {
             Ok(phones) => {
+                let is_last = i64::try_from(phones.len()).is_ok_and(|found| found < SWEPT_AT_ONCE);
+                let last = phones.last().filter(|_| !is_last).cloned();
+                *self.phone_conversations.swept.lock() = last.unwrap_or_default();
                 for phone in phones {
                     self.hand_over(&PhoneKey::stored(&phone)).await;
                 }
@@ -257,12 +287,15 @@ impl Core {
             }
             let Some(person) = self.heir_of(phone).await? else { return Ok(()) };
             for known in conversations {
-                self.hand_over_one(&known, phone, &person).await?;
+                // The others are none the worse for it.
+                if let Err(error) = self.hand_over_one(&known, phone, &person).await {
+                    not_yet(&error);
+                }
             }
             Ok::<_, Error>(())
         };
         if let Err(error) = handing_over.await {
-            tracing::warn!(%error, "a phone's conversation is not yet its owner's; it is tried again later");
+            not_yet(&error);
         }
     }
 
@@ -406,6 +439,10 @@ impl Core {
             tracing::warn!(%error, "a conversation that began with a phone was not forgotten");
         }
     }
+}
+
+fn not_yet(error: &Error) {
+    tracing::warn!(%error, "a phone's conversation is not yet its owner's; it is tried again later");
 }
 
 fn nameless(identity: &Identity) -> NewParticipant {

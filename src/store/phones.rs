@@ -51,15 +51,17 @@ impl Store {
         Ok(sqlx::query_as(query).bind(phone).fetch_all(&self.pool).await?)
     }
 
-    /// Phones, at most so many, that conversations began with and that somebody has registered since.
+    /// Phones, at most so many after `after`, that conversations began with and that somebody has registered since; in order.
     ///
     /// # Errors
     /// [`Error`] when the database does not answer.
-    pub async fn registered_phones(&self, at_most: i64) -> Result<Vec<String>, Error> {
+    pub async fn registered_phones(&self, after: &str, at_most: i64) -> Result<Vec<String>, Error> {
         let query = "SELECT DISTINCT phone_conversations.phone FROM phone_conversations
              JOIN people ON people.phone = phone_conversations.phone
-             ORDER BY phone_conversations.phone LIMIT $1";
-        let phones: Vec<(String,)> = sqlx::query_as(query).bind(at_most).fetch_all(&self.pool).await?;
+             WHERE phone_conversations.phone > $1
+             ORDER BY phone_conversations.phone LIMIT $2";
+        let phones: Vec<(String,)> =
+            sqlx::query_as(query).bind(after).bind(at_most).fetch_all(&self.pool).await?;
         Ok(phones.into_iter().map(|(phone,)| phone).collect())
     }
 

@@ -128,3 +128,20 @@ async fn a_group_may_begin_with_a_phone() {
     assert_eq!(busy["code"], 409, "a phone is in one conversation at a time");
     app.finish([ada]).await;
 }
+
+#[tokio::test]
+async fn what_cannot_be_remembered_is_not_begun_and_can_be_tried_again() {
+    let app = texting().await;
+    let mut ada = app.socket_as("ada").await;
+    let mut beside = app.database.connection().await;
+    for kind in ["group", "private"] {
+        sqlx::query("ALTER TABLE phone_conversations RENAME TO gone").execute(&mut beside).await.unwrap();
+        let refused = create(&mut ada, &conversation(NOBODY, kind)).await;
+        assert_eq!((&refused["status"], &refused["code"]), (&json!(false), &json!(503)), "{refused}");
+        sqlx::query("ALTER TABLE gone RENAME TO phone_conversations").execute(&mut beside).await.unwrap();
+        assert_eq!(app.rest_as("ada").get("").await.ok(), json!([]), "nothing is left of it");
+    }
+    let made = create(&mut ada, &conversation(NOBODY, "group")).await;
+    assert_eq!(app.rest_as("ada").participants(&sid_of(&made)).await, ["a phone", "ada"]);
+    app.finish([ada]).await;
+}

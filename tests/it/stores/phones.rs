@@ -51,12 +51,17 @@ async fn a_phone_that_somebody_registers_is_found(database: TestDatabase) {
     for (sid, phone) in [("CH1", "1"), ("CH2", "1"), ("CH3", "2")] {
         store.remember_phone_conversation(&begun(sid, "ada", phone, 10)).await.unwrap();
     }
-    assert!(store.registered_phones(10).await.unwrap().is_empty());
+    assert!(store.registered_phones("", 10).await.unwrap().is_empty());
     let told = Told { phone: Some(Some("1".to_owned())), ..Told::default() };
     store.remember_person("ben", &told, Source::Token, 20_000).await.unwrap();
     assert!(person(&store, "ben").await.is_some());
-    assert_eq!(store.registered_phones(10).await.unwrap(), ["1"]);
-    assert!(store.registered_phones(0).await.unwrap().is_empty());
+    assert_eq!(store.registered_phones("", 10).await.unwrap(), ["1"]);
+    assert!(store.registered_phones("", 0).await.unwrap().is_empty());
+    let told = Told { phone: Some(Some("2".to_owned())), ..Told::default() };
+    store.remember_person("carol", &told, Source::Token, 20_000).await.unwrap();
+    assert_eq!(store.registered_phones("", 1).await.unwrap(), ["1"]);
+    assert_eq!(store.registered_phones("1", 1).await.unwrap(), ["2"]);
+    assert!(store.registered_phones("2", 1).await.unwrap().is_empty());
 }
 
 async fn new_phones_are_counted_for_a_day(database: TestDatabase) {
