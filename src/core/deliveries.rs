@@ -2,7 +2,8 @@
 //!
 //! Twilio gives the summary with every message it is asked for, but reports the copy of one phone at a time, late, twice or
 //! out of order. So a report is remembered beside the messages and laid over whatever summary is read: no call is made for
-//! it. What a status is called, and which of these words a client hears, is the dialects' business.
+//! it. Messages that only carry a file of another (`parts.rs`) are nobody's but that one's: its copies are where the least of
+//! them is. What a status is called, and which of these words a client hears, is the dialects' business.
 //!
 //! Source: <https://www.twilio.com/docs/conversations/delivery-receipts>
 
@@ -11,9 +12,11 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
+use super::drafts::{Extras, is_part};
 use super::events::Seen;
 use super::{
-    ConversationSid, Core, DeliveryStatus, DeliverySummary, Event, Message, MessageSid, ParticipantSid,
+    ConversationSid, Core, DeliveryStatus, DeliverySummary, Event, MEDIA_LINKS, Message, MessageSid,
+    ParticipantSid,
 };
 use crate::twilio::DeliveryAmount;
 
@@ -36,46 +39,97 @@ pub(super) struct CopyReport {
 
 /// What was reported of the copies of messages.
 pub(super) struct Deliveries {
+    /// Of parts beside the message they belong to, once that is known.
     reported: Cache<MessageSid, Arc<Copies>>,
+    parts: Cache<MessageSid, Arc<Part>>,
+}
+
+/// A message that only carries a file of another.
+#[derive(Debug)]
+struct Part {
+    author: String,
+    extras: Extras,
+    /// The one it belongs to, once that is known.
+    whole: Option<MessageSid>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Copies {
     /// How far each got.
     reached: Vec<(ParticipantSid, DeliveryStatus)>,
+    /// How far those of its parts got.
+    of_parts: Vec<(MessageSid, ParticipantSid, DeliveryStatus)>,
     /// How many there are at least.
     total: usize,
 }
 
 impl Deliveries {
     pub(super) fn new() -> Self {
-        Self { reported: Cache::builder().max_capacity(KEPT_AT_MOST).time_to_live(KEPT_FOR).build() }
+        let reported = Cache::builder().max_capacity(KEPT_AT_MOST).time_to_live(KEPT_FOR).build();
+        let parts = Cache::builder().max_capacity(KEPT_AT_MOST).time_to_live(KEPT_FOR).build();
+        Self { reported, parts }
     }
 
-    /// Takes in a report; `false` for one of a stage that was passed before. `phones`: so many take part.
-    fn take_in(&self, report: &CopyReport, phones: usize) -> bool {
-        let mut is_news = false;
-        self.reported.entry(report.message).and_upsert_with(|known| {
-            let mut copies = known.map(|known| (*known.into_value()).clone()).unwrap_or_default();
-            let place = copies.reached.iter().position(|(participant, _)| *participant == report.participant);
-            match place {
-                Some(place) => {
-                    let before = copies.reached[place].1;
-                    is_news = before != report.status && stage(report.status) >= stage(before);
-                    if is_news {
-                        copies.reached[place].1 = report.status;
-                    }
+    /// Takes in that `message` is a part, or which are its parts: those of its author that name it in turn, and were taken in
+    /// before.
+    pub(super) fn note(&self, message: &Message) {
+        if is_part(message) {
+            self.parts.entry(message.sid).or_insert_with(|| {
+                let extras = Extras::of(message);
+                Arc::new(Part { author: message.author.clone(), extras, whole: None })
+            });
+        } else if message.attributes.contains("\"parts\"") {
+            let extras = Extras::of(message);
+            for sid in extras.parts.iter().take(MEDIA_LINKS) {
+                let theirs = |part: &Arc<Part>| {
+                    part.whole.is_none() && part.author == message.author && part.extras.is_part_of(&extras)
+                };
+                if let Some(part) = self.parts.get(sid).filter(theirs) {
+                    let (author, extras) = (part.author.clone(), part.extras.clone());
+                    self.parts.insert(*sid, Arc::new(Part { author, extras, whole: Some(message.sid) }));
+                    self.hand_over(*sid, message.sid);
                 }
-                None if copies.reached.len() < COPIES_AT_MOST => {
-                    is_news = true;
-                    copies.reached.push((report.participant, report.status));
-                }
-                None => {}
             }
+        }
+    }
+
+    /// What was reported of a part before it was known whose it is.
+    fn hand_over(&self, part: MessageSid, whole: MessageSid) {
+        let Some(reported) = self.reported.remove(&part) else { return };
+        self.reported.entry(whole).and_upsert_with(|known| {
+            let mut copies = known.map(|known| (*known.into_value()).clone()).unwrap_or_default();
+            copies.of_parts.extend(reported.reached.iter().map(|(phone, status)| (part, *phone, *status)));
+            copies.total = copies.total.max(reported.total);
+            Arc::new(copies)
+        });
+    }
+
+    /// Whether the message is known to be a part.
+    pub(super) fn is_part(&self, message: MessageSid) -> bool {
+        self.parts.contains_key(&message)
+    }
+
+    /// Whether anything was noted of the message.
+    fn knows(&self, message: MessageSid) -> bool {
+        self.parts.contains_key(&message) || self.reported.contains_key(&message)
+    }
+
+    /// Takes in a report, and gives back whose copy got how far by it; `None` when it is no news. `phones`: so many take part.
+    fn take_in(&self, report: &CopyReport, phones: usize) -> Option<(MessageSid, DeliveryStatus)> {
+        let part = self.parts.get(&report.message);
+        let whole = part.as_ref().and_then(|part| part.whole);
+        let message = whole.unwrap_or(report.message);
+        let mut news = None;
+        self.reported.entry(message).and_upsert_with(|known| {
+            let mut copies = known.map(|known| (*known.into_value()).clone()).unwrap_or_default();
+            let before = copies.status_of(report.participant);
+            copies.note(whole.map(|_| report.message), report.participant, report.status);
+            news = copies.status_of(report.participant).filter(|now| Some(*now) != before);
             copies.total = copies.total.max(phones).max(copies.reached.len());
             Arc::new(copies)
         });
-        is_news
+        // Of a part whose message is still to come, that will tell.
+        news.filter(|_| part.is_none() || whole.is_some()).map(|status| (message, status))
     }
 
     /// The message with what was reported since it was read.
@@ -95,12 +149,62 @@ impl Deliveries {
 }
 
 impl Copies {
+    /// Takes in how far a copy of the message, or of one of its parts, got, unless that was passed before.
+    fn note(&mut self, part: Option<MessageSid>, participant: ParticipantSid, status: DeliveryStatus) {
+        let known = match part {
+            None => self.reached.iter_mut().find(|(phone, _)| *phone == participant).map(|(_, known)| known),
+            Some(part) => {
+                let of_parts = self.of_parts.iter_mut();
+                let mut of_this = of_parts.filter(|(of, phone, _)| (*of, *phone) == (part, participant));
+                of_this.next().map(|(_, _, known)| known)
+            }
+        };
+        if let Some(known) = known {
+            if stage(status) >= stage(*known) {
+                *known = status;
+            }
+            return;
+        }
+        match part {
+            None if self.reached.len() < COPIES_AT_MOST => self.reached.push((participant, status)),
+            Some(part) if self.of_parts.len() < COPIES_AT_MOST * MEDIA_LINKS => {
+                self.of_parts.push((part, participant, status));
+            }
+            None | Some(_) => {}
+        }
+    }
+
+    /// How far all of the message got on one phone: a part that did not arrive is missing, however the others fare.
+    fn status_of(&self, participant: ParticipantSid) -> Option<DeliveryStatus> {
+        let own = self.reached.iter().find(|(phone, _)| *phone == participant).map(|(_, status)| *status);
+        let of_parts = || {
+            let theirs = self.of_parts.iter().filter(|(_, phone, _)| *phone == participant);
+            theirs.map(|(_, _, status)| *status)
+        };
+        own.into_iter()
+            .chain(of_parts())
+            .find(|status| is_failure(*status))
+            .or_else(|| of_parts().fold(own, |least, status| least.map(|least| lesser(least, status))))
+    }
+
+    /// How far all of the message got, phone by phone.
+    fn all(&self) -> Vec<DeliveryStatus> {
+        let mut phones: Vec<_> = self.reached.iter().map(|(phone, _)| *phone).collect();
+        for (_, phone, _) in &self.of_parts {
+            if !phones.contains(phone) {
+                phones.push(*phone);
+            }
+        }
+        phones.into_iter().filter_map(|phone| self.status_of(phone)).collect()
+    }
+
     /// `read`: as Twilio said, perhaps before. Of copies that nothing was reported of, that still holds.
     fn laid_over(&self, read: Option<DeliverySummary>) -> DeliverySummary {
-        let total = read.map_or(self.total, |read| (read.total as usize).max(self.reached.len()));
-        let all_known = self.reached.len() >= total;
+        let all = self.all();
+        let total = read.map_or(self.total, |read| read.total as usize).max(all.len());
+        let all_known = all.len() >= total;
         let amount = |milestone: DeliveryStatus, before: Option<DeliveryAmount>| {
-            let reached = self.reached.iter().filter(|(_, status)| has_reached(*status, milestone)).count();
+            let reached = all.iter().filter(|status| has_reached(**status, milestone)).count();
             match (reached, before) {
                 (reached, _) if reached > 0 && reached == total => DeliveryAmount::All,
                 (_, Some(before)) if !all_known && before != DeliveryAmount::None => before,
@@ -126,6 +230,18 @@ fn stage(status: DeliveryStatus) -> u8 {
         DeliveryStatus::Failed | DeliveryStatus::Undelivered | DeliveryStatus::Delivered => 1,
         DeliveryStatus::Read => 2,
     }
+}
+
+fn is_failure(status: DeliveryStatus) -> bool {
+    match status {
+        DeliveryStatus::Failed | DeliveryStatus::Undelivered => true,
+        DeliveryStatus::Sent | DeliveryStatus::Delivered | DeliveryStatus::Read => false,
+    }
+}
+
+/// The one that did not get as far.
+fn lesser(one: DeliveryStatus, other: DeliveryStatus) -> DeliveryStatus {
+    if stage(other) < stage(one) { other } else { one }
 }
 
 /// Whether a copy has come as far as `milestone`: what was read was delivered too.
@@ -168,11 +284,12 @@ pub fn failure_reason(status: DeliveryStatus, error_code: u32) -> Option<&'stati
 impl Core {
     /// Takes in and tells how far one copy of a message got, if that is news. No Twilio call.
     pub(super) async fn delivery_reported(&self, report: CopyReport) {
-        let CopyReport { conversation, message, participant, status, error_code } = report;
+        let CopyReport { conversation, participant, error_code, .. } = report;
+        self.recall_part(&report).await;
         let roster = self.participants.find(conversation).await;
         let phones = roster.map_or(0, |roster| roster.phones());
-        let is_news = self.history.deliveries.take_in(&report, phones);
-        if !is_news || !self.door.first(Seen::Delivery(message, participant, status)) {
+        let Some((message, status)) = self.history.deliveries.take_in(&report, phones) else { return };
+        if !self.door.first(Seen::Delivery(message, participant, status)) {
             return;
         }
         let last = self.known_last_messages(&[conversation]).await.remove(&conversation);
@@ -196,6 +313,28 @@ impl Core {
             error_code,
             summary,
         });
+    }
+
+    /// Takes in that a message nobody told of is a part of the last one, as after a restart: that one names it, and it is in
+    /// no index of messages.
+    async fn recall_part(&self, report: &CopyReport) {
+        let (conversation, part) = (report.conversation, report.message);
+        let deliveries = &self.history.deliveries;
+        if deliveries.knows(part) || self.history.find_by_sid(conversation, part).is_some() {
+            return;
+        }
+        let Some(last) = self.known_last_messages(&[conversation]).await.remove(&conversation) else {
+            return;
+        };
+        let text = part.to_string();
+        if last.attributes.contains(&text)
+            && Extras::of(&last).parts.contains(&part)
+            && let Ok(None) = self.store.find_message(&text).await
+        {
+            let part_of =
+                Part { author: last.author.clone(), extras: Extras::default(), whole: Some(last.sid) };
+            deliveries.parts.insert(part, Arc::new(part_of));
+        }
     }
 
     /// Takes in the summary of a message that was told without one.
@@ -269,10 +408,10 @@ mod tests {
     #[test]
     fn a_late_report_of_an_earlier_stage_is_not_news() {
         let deliveries = Deliveries::new();
-        assert!(deliveries.take_in(&report(1, DeliveryStatus::Delivered), 1));
-        assert!(!deliveries.take_in(&report(1, DeliveryStatus::Sent), 1));
-        assert!(!deliveries.take_in(&report(1, DeliveryStatus::Delivered), 1));
-        assert!(deliveries.take_in(&report(1, DeliveryStatus::Read), 1));
+        assert!(deliveries.take_in(&report(1, DeliveryStatus::Delivered), 1).is_some());
+        assert!(deliveries.take_in(&report(1, DeliveryStatus::Sent), 1).is_none());
+        assert!(deliveries.take_in(&report(1, DeliveryStatus::Delivered), 1).is_none());
+        assert!(deliveries.take_in(&report(1, DeliveryStatus::Read), 1).is_some());
     }
 
     #[test]

@@ -236,6 +236,7 @@ impl From<twilio::Error> for Error {
                 (_, Some(50208 | 50214)) => {
                     Self::LimitReached("this person is in as many conversations as possible")
                 }
+                (_, Some(50509)) => Self::invalid("body", "cannot be changed: the message carries a file"),
                 (_, Some(50504)) => Self::invalid("body", "is too long for this conversation"),
                 _ => {
                     tracing::error!(%error, twilio.status = status, twilio.code = code, "Twilio refused a request");

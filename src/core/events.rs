@@ -285,17 +285,17 @@ impl Door {
     }
 
     fn tell(&self, event: &Event) {
-        // What only carries a file of another message is told with that one.
-        if matches!(event, Event::MessageAdded(message) if super::drafts::is_part(message)) {
-            return;
-        }
         if let Some(listener) = self.listener.get() {
             listener(event, self.clock.now());
         }
     }
 
-    /// Tells a message, and once more as one of support where it is.
+    /// Tells a message, and once more as one of support where it is. What only carries a file of another one is told with
+    /// that.
     fn tell_message(&self, message: Arc<Message>, support: Option<Arc<SupportConversation>>) {
+        if super::drafts::is_part(&message) {
+            return;
+        }
         self.tell(&Event::MessageAdded(Arc::clone(&message)));
         if let Some(conversation) = support {
             self.tell(&Event::Support(SupportEvent::MessageAdded { conversation, message }));
@@ -359,7 +359,7 @@ impl Core {
             return state.held.get_mut(&message.index).map(Held::wait);
         }
         let extras = super::drafts::Extras::of(message);
-        if let Some(id) = extras.id()
+        if let Some(id) = extras.id().filter(|_| !super::drafts::is_part(message))
             && !self
                 .door
                 .first(Seen::Sent(message.conversation_sid, format!("{} {id}", message.author).into()))
@@ -370,10 +370,7 @@ impl Core {
         }
         // A newer version may have been reported before the message itself.
         let message = self.history.take_in(message);
-        if !super::drafts::is_part(&message) {
-            self.note_last_message(&message);
-        }
-
+        self.note_last_message(&message);
         let support = self.support.find(message.conversation_sid);
         if support.is_some() {
             self.support.recount(message.conversation_sid);

@@ -144,6 +144,7 @@ impl History {
             Some(Some(changed)) if changed.date_updated >= message.date_updated => changed,
             Some(_) | None => Arc::clone(message),
         };
+        self.deliveries.note(&newest);
         let newest = self.deliveries.laid_over(&newest);
         let window = self.window(newest.conversation_sid);
         let mut state = window.state.lock();
@@ -207,6 +208,12 @@ impl History {
         if weight(message) > WEIGHED_AT {
             self.weigh(message.conversation_sid, &window);
         }
+    }
+
+    /// Whether the message is known to carry only a file of another.
+    pub(super) fn is_known_part(&self, conversation: ConversationSid, message: MessageSid) -> bool {
+        self.deliveries.is_part(message)
+            || self.find_by_sid(conversation, message).is_some_and(|known| is_part(&known))
     }
 
     /// Forgets a deleted message.
@@ -274,6 +281,8 @@ impl History {
         let lowest = page.iter().map(|message| message.index).min();
         let floor = lowest.or(below).unwrap_or(0);
         let next = next.map(Arc::new);
+        // The oldest first: a message that names its parts comes after them.
+        page.iter().rev().for_each(|message| self.deliveries.note(message));
         let mut state = window.state.lock();
         state.older.insert(floor, next.clone().map_or(Older::None, Older::Page));
         let adjoins = below == state.floor;

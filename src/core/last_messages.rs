@@ -11,8 +11,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use moka::sync::Cache;
 
+use super::drafts::is_part;
 use super::error::or_not_found;
 use super::history::weight;
+use super::messages::LOOKED_THROUGH;
 use super::{ConversationSid, Core, Error, Message, MessageSid};
 use crate::store::{IndexedMessage, LastMessage};
 use crate::twilio::Order;
@@ -66,8 +68,11 @@ impl LastMessages {
 }
 
 impl Core {
-    /// Takes in a message that was sent or reported.
+    /// Takes in a message that was sent or reported; one that only carries a file of another is none to anybody.
     pub(super) fn note_last_message(&self, message: &Arc<Message>) {
+        if !self.index_message(message) {
+            return;
+        }
         let heard = self.last_messages.next_heard();
         let last = self.last_messages.cache.entry(message.conversation_sid).and_upsert_with(|known| {
             let Some(known) = known.map(moka::Entry::into_value) else {
@@ -80,7 +85,6 @@ impl Core {
                 }
             }
         });
-        self.index.add(indexed(message));
         self.note_product(message);
         let last = last.into_value();
         if last.message.as_ref().is_some_and(|newest| newest.sid == message.sid) {
@@ -134,8 +138,7 @@ impl Core {
         known_from: i64,
     ) {
         let mut newest = None;
-        for message in messages.filter(|message| !super::drafts::is_part(message)) {
-            self.index.add(indexed(message));
+        for message in messages.filter(|message| self.index_message(message)) {
             newest = Some(message);
         }
         if let Some(newest) = newest {
@@ -158,10 +161,21 @@ impl Core {
     /// Takes in a page of a history that is read from end to beginning. `newest`: with the last page, the newest message of
     /// all, since from there on the index is complete.
     pub(super) fn index_history(&self, messages: &[Arc<Message>], newest: Option<&Arc<Message>>) {
-        messages.iter().for_each(|message| self.index.add(indexed(message)));
+        for message in messages {
+            self.index_message(message);
+        }
         if let Some(newest) = newest {
             self.index_messages(newest.conversation_sid, std::iter::once(newest), 0);
         }
+    }
+
+    /// Puts a message into the index, unless it only carries a file of another: whether it is there.
+    fn index_message(&self, message: &Message) -> bool {
+        let counts = !is_part(message);
+        if counts {
+            self.index.add(indexed(message));
+        }
+        counts
     }
 
     fn save_last(&self, message: &Message, known_from: i64) {
@@ -259,9 +273,13 @@ impl Core {
     }
 
     async fn ask_for_last(&self, sid: ConversationSid) -> Result<Last, Error> {
-        let page = self.twilio.list_messages(sid, Order::NewestFirst, 1).await;
-        let newest = page.map_err(or_not_found(Error::ConversationNotFound))?.items.into_iter().next();
-        let Some(newest) = newest.map(Arc::new) else {
+        let gone = || or_not_found(Error::ConversationNotFound);
+        let mut page = self.twilio.list_messages(sid, Order::NewestFirst, 1).await.map_err(gone())?;
+        if page.items.iter().any(is_part) {
+            // Its message is on the way, or did not come.
+            page = self.twilio.list_messages(sid, Order::NewestFirst, LOOKED_THROUGH).await.map_err(gone())?;
+        }
+        let Some(newest) = page.items.into_iter().find(|message| !is_part(message)).map(Arc::new) else {
             self.note_empty(sid);
             return Ok(Last { message: None, known_from: 0, heard: 0 });
         };

@@ -1,4 +1,5 @@
-//! Messages: send (exactly once), edit, delete. What they are made of is `drafts.rs`, reading them `history.rs`.
+//! Messages: send (exactly once), edit, delete. What they are made of is `drafts.rs`, their further files `parts.rs`,
+//! reading them `history.rs`.
 //!
 //! Twilio has no idempotency key for messages, so every send carries an id of its own in the message's attributes. When the
 //! outcome of a POST is unknown (a time-out, a 5xx, a reset), the conversation is searched for that id before anything is
@@ -15,9 +16,8 @@ use super::error::or_not_found;
 use super::events::Seen;
 use super::history::weight;
 use super::participants::ensure_author;
-use super::{
-    ConversationSid, Core, Draft, Error, Event, MEDIA_LINKS, MediaSid, Message, MessageSid, SMS_CHARACTERS,
-};
+use super::parts::Progress;
+use super::{ConversationSid, Core, Draft, Error, Event, MediaSid, Message, MessageSid, SMS_CHARACTERS};
 use crate::auth::{Caller, Identity};
 use crate::store::{Claim, SendKey};
 use crate::twilio::{self, MessageChanges, NewMessage, Order};
@@ -32,12 +32,15 @@ const SENDS_FOR: Duration = Duration::from_secs(600);
 /// When to look for a message whose POST had no clear outcome, after it.
 const LOOKS: [Duration; 3] =
     [Duration::from_millis(300), Duration::from_secs(1), Duration::from_millis(2_500)];
-/// How long one send may take in all before the sender is told that its outcome is unknown.
+/// How long one send may take in all before the sender is told that its outcome is unknown, and how much longer for each
+/// further link, since each file is a call to Twilio of its own, or several.
 const SEND_DEADLINE: Duration = Duration::from_millis(9_500);
-/// Twilio's codes for a file that is unknown, in another message, or none.
-const FILE_REFUSED: [u32; 3] = [50507, 50508, 50510];
+const LINK_TAKES: Duration = Duration::from_millis(2_500);
+/// Twilio's codes for a file that is unknown, or none; and for one that is in another message.
+const FILE_UNKNOWN: [u32; 2] = [50507, 50510];
+const FILE_TAKEN: u32 = 50508;
 /// How many of the newest messages are searched for it.
-const LOOKED_THROUGH: u8 = 50;
+pub(super) const LOOKED_THROUGH: u8 = 50;
 
 /// The results of sends with a client's id. Entries are made one at a time per id.
 pub(super) struct Sends {
@@ -190,171 +193,133 @@ impl Core {
         &self,
         caller: &Caller,
         conversation: ConversationSid,
-        mut composed: Composed,
+        composed: Composed,
         begun_before: bool,
     ) -> Result<Arc<Message>, Error> {
-        let posting = async {
-            let nothing_yet = |error| (error, Vec::new());
-            let id = composed.extras.id().unwrap_or_default().to_owned();
-            if begun_before {
-                let stored = self.look_for(conversation, &composed.author, &id, &LOOKS[..1]).await;
-                if let Some(stored) = stored.map_err(nothing_yet)? {
-                    return Ok(stored);
-                }
-            }
-            let files = self.files_of(caller, conversation, &mut composed).await.map_err(nothing_yet)?;
-            let has_both = composed.body.is_some() && !files.is_empty();
-            // A phone would get the file alone, and nothing of what the message says.
-            let apart = has_both && self.roster(conversation).await.map_err(nothing_yet)?.has_phone();
-            let mut files = files.into_iter();
-            let own = if apart { None } else { files.next() };
-            let (mut message, mut extras) = composed.into_message(own);
-            for (place, file) in files.enumerate() {
-                let part =
-                    self.post_part(conversation, &message.author, &id, place, file, begun_before).await;
-                match part {
-                    Ok(Some(part)) => {
-                        self.note_media(&part).await;
-                        extras.parts.push(part.sid);
-                    }
-                    Ok(None) => {}
-                    Err(error) => return Err((error, extras.parts)),
-                }
-            }
-            message.attributes = Some(extras.to_attributes().map_err(|error| (error, extras.parts.clone()))?);
-            let posted = self.post_and_look(conversation, &mut message, &mut extras, begun_before).await;
-            posted.map_err(|error| (error, extras.parts))
-        };
-        let posting = async {
-            match posting.await {
-                Ok(posted) => Ok(posted),
-                Err((Error::UnknownOutcome, _)) => Err(Error::UnknownOutcome),
-                Err((error, parts)) => {
-                    self.delete_parts(conversation, &parts).await;
-                    Err(error)
-                }
-            }
-        };
-        tokio::time::timeout(SEND_DEADLINE, posting).await.unwrap_or(Err(Error::UnknownOutcome))
+        let further = u32::try_from(composed.files.len().saturating_sub(1)).unwrap_or_default();
+        let within = SEND_DEADLINE + LINK_TAKES * further;
+        let (author, sent_as, has_files) =
+            (composed.author.clone(), composed.extras.clone(), !composed.files.is_empty());
+        let mut progress = Progress { begun_before, ..Progress::default() };
+        let posting = self.post_all(caller, conversation, composed, &mut progress);
+        let outcome = tokio::time::timeout(within, posting).await;
+        let in_time = outcome.is_ok();
+        let outcome = outcome.unwrap_or(Err(Error::UnknownOutcome));
+        match &outcome {
+            Ok(_) => {}
+            // A repeat finds what there is, and goes on from there.
+            Err(Error::UnknownOutcome) if sent_as.client_message_id.is_some() || !has_files => {}
+            // The message itself may still come.
+            Err(Error::UnknownOutcome) if progress.whole_begun && !in_time => {}
+            Err(Error::UnknownOutcome) => self.clear_away_parts(conversation, &author, &sent_as).await,
+            Err(_) => self.delete_parts(conversation, &progress.parts).await,
+        }
+        outcome
     }
 
-    /// The files of a message, each once: of links that lead elsewhere, too, where those are fetched.
-    async fn files_of(
+    async fn post_all(
         &self,
         caller: &Caller,
         conversation: ConversationSid,
-        composed: &mut Composed,
-    ) -> Result<Vec<MediaSid>, Error> {
+        mut composed: Composed,
+        progress: &mut Progress,
+    ) -> Result<Arc<Message>, Error> {
+        if progress.begun_before {
+            let stored = self.look_for(conversation, &composed.author, &composed.extras, &LOOKS[..1]).await?;
+            if let Some(stored) = stored {
+                return Ok(stored);
+            }
+        }
+        let for_phones = !composed.files.is_empty() && self.roster(conversation).await?.has_phone();
+        let leads_elsewhere = composed.files.iter().any(Option::is_none);
+        let ingests = leads_elsewhere && self.ingests_in(conversation).await?;
+        if for_phones && !ingests {
+            // Nothing has been asked of Twilio yet.
+            composed.has_text_for_phones(&self.media_links)?;
+        }
+        if ingests {
+            self.ingest_links(caller, &mut composed).await;
+        }
+        // A phone would get the file alone, and nothing of what the message says.
+        let says_something = |composed: &Composed| {
+            Ok::<_, Error>(for_phones && composed.has_text_for_phones(&self.media_links)?)
+        };
+        let mut files = composed.distinct_files();
+        let apart = says_something(&composed)?;
+        let mut own = if apart || files.is_empty() { None } else { Some(files.remove(0)) };
+        for file in files {
+            self.add_part(caller, conversation, &mut composed, file, progress).await?;
+        }
+        // The link to a file that could not be sent is to be read, too.
+        if says_something(&composed)?
+            && let Some(file) = own.take()
+        {
+            self.add_part(caller, conversation, &mut composed, file, progress).await?;
+            composed.has_text_for_phones(&self.media_links)?;
+        }
+        progress.whole_begun = true;
+        if let Some((_, file)) = own {
+            let (mut message, extras) = composed.message(Some(file), &self.media_links, for_phones)?;
+            let begun_before = progress.begun_before;
+            let posted =
+                self.post_and_look(caller, conversation, &mut message, &extras, begun_before).await?;
+            if let Some(posted) = posted {
+                return Ok(posted);
+            }
+            composed.stays_link(file);
+            says_something(&composed)?;
+        }
+        let (mut message, extras) = composed.message(None, &self.media_links, for_phones)?;
+        let posted = self.post_and_look(caller, conversation, &mut message, &extras, progress.begun_before);
+        posted.await?.ok_or(Error::Internal)
+    }
+
+    /// Stores what the links that lead elsewhere lead to.
+    async fn ingest_links(&self, caller: &Caller, composed: &mut Composed) {
         let elsewhere: Vec<usize> =
             (0..composed.files.len()).filter(|at| composed.files[*at].is_none()).collect();
-        if !elsewhere.is_empty() && self.ingests_in(conversation).await? {
-            let links: Vec<_> = elsewhere.iter().map(|at| composed.extras.media[*at].clone()).collect();
-            for (at, file) in elsewhere.into_iter().zip(self.ingest(caller, &links).await) {
-                composed.files[at] = file;
-                if file.is_none() {
-                    composed.extras.not_fetched.push(at);
-                }
+        let links: Vec<_> = elsewhere.iter().map(|at| composed.extras.media[*at].clone()).collect();
+        for (at, file) in elsewhere.into_iter().zip(self.ingest(caller, &links).await) {
+            composed.files[at] = file;
+            if file.is_none() {
+                composed.extras.not_fetched.push(at);
             }
         }
-        let mut files = Vec::new();
-        for file in composed.files.iter().flatten() {
-            if !files.contains(file) {
-                files.push(*file);
-            }
-        }
-        Ok(files)
     }
 
-    /// A message that only carries a file; `None` when Twilio does not take that file (again).
-    async fn post_part(
+    /// Posts `new`; an unclear outcome is cleared up by looking. A file that is in a message already is copied; `None`: it
+    /// could not be, and nothing was posted.
+    pub(super) async fn post_and_look(
         &self,
-        conversation: ConversationSid,
-        author: &str,
-        id: &str,
-        place: usize,
-        file: MediaSid,
-        begun_before: bool,
-    ) -> Result<Option<Arc<Message>>, Error> {
-        let mut extras = Extras {
-            send_id: Some(format!("{id}.{place}")),
-            part_of: Some(id.to_owned()),
-            ..Default::default()
-        };
-        let mut part = NewMessage {
-            author: author.to_owned(),
-            body: None,
-            attributes: Some(extras.to_attributes()?),
-            media_sid: Some(file),
-        };
-        match self.post_and_look(conversation, &mut part, &mut extras, begun_before).await {
-            Ok(posted) => Ok(Some(posted)),
-            Err(Error::MediaNotFound) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The parts of `whole`: of those it names, since its attributes may be anybody's, only its author's own that name it in
-    /// turn. One Twilio call for each that is not in memory.
-    async fn parts_of(&self, whole: &Message) -> Vec<MessageSid> {
-        let extras = Extras::of(whole);
-        let mut parts = Vec::new();
-        for sid in extras.parts.iter().take(MEDIA_LINKS) {
-            let Ok(part) = self.message(whole.conversation_sid, *sid).await else { continue };
-            let names_it = Extras::of(&part).part_of.as_deref() == extras.id();
-            if is_part(&part) && part.author == whole.author && names_it {
-                parts.push(*sid);
-            }
-        }
-        parts
-    }
-
-    /// Deletes the parts of a message that was not sent, or is deleted.
-    async fn delete_parts(&self, conversation: ConversationSid, parts: &[MessageSid]) {
-        for part in parts {
-            // Nobody was told of it, so nobody is told that it is gone.
-            self.history.remove(conversation, *part);
-            self.door.first(Seen::MessageRemoved(*part));
-            if let Err(error) = self.twilio.delete_message(conversation, *part).await {
-                tracing::warn!(%error, message.sid = %part, "a file of a message that is gone is left in the conversation");
-            }
-        }
-    }
-
-    /// Posts `new`; an unclear outcome is cleared up by looking. A file that Twilio does not take stays a link.
-    async fn post_and_look(
-        &self,
+        caller: &Caller,
         conversation: ConversationSid,
         new: &mut NewMessage,
-        extras: &mut Extras,
+        extras: &Extras,
         begun_before: bool,
-    ) -> Result<Arc<Message>, Error> {
-        let id = extras.id().unwrap_or_default().to_owned();
-        if begun_before
-            && let Some(stored) = self.look_for(conversation, &new.author, &id, &LOOKS[..1]).await?
-        {
-            return Ok(stored);
+    ) -> Result<Option<Arc<Message>>, Error> {
+        let author = new.author.clone();
+        let look = |looks: &'static [Duration]| self.look_for(conversation, &author, extras, looks);
+        if begun_before && let Some(stored) = look(&LOOKS[..1]).await? {
+            return Ok(Some(stored));
         }
-        let mut attempt = 0;
+        let (mut attempt, mut copied) = (0, false);
         while attempt < 2 {
             match self.twilio.create_message(conversation, new).await {
-                Ok(message) => return Ok(Arc::new(message)),
-                Err(error)
-                    if new.media_sid.is_some()
-                        && error.code().is_some_and(|code| FILE_REFUSED.contains(&code)) =>
-                {
-                    tracing::info!(
-                        twilio.code = error.code(),
-                        "a file stays a link: it is in another message already"
-                    );
-                    if extras.part_of.is_some() {
-                        return Err(Error::MediaNotFound);
+                Ok(message) => return Ok(Some(Arc::new(message))),
+                Err(error) if error.code().is_some_and(|code| FILE_UNKNOWN.contains(&code)) => {
+                    return Err(Error::MediaNotFound);
+                }
+                Err(error) if error.code() == Some(FILE_TAKEN) => {
+                    if attempt > 0 {
+                        // By the try before, which stored the message after all.
+                        return look(&LOOKS).await?.map(Some).ok_or(Error::UnknownOutcome);
                     }
-                    new.media_sid = None;
-                    if new.body.is_none() {
-                        extras.without_body = true;
-                        new.body = Some(extras.media.join("\n"));
-                        new.attributes = Some(extras.to_attributes()?);
-                    }
+                    let copy = match new.media_sid.filter(|_| !copied) {
+                        Some(file) => self.copy_file(caller, file).await,
+                        None => None,
+                    };
+                    let Some(copy) = copy else { return Ok(None) };
+                    (new.media_sid, copied) = (Some(copy), true);
                     continue;
                 }
                 Err(twilio::Error::Ambiguous(cause)) => {
@@ -369,8 +334,8 @@ impl Core {
                 Err(error) => return Err(or_not_found(Error::ConversationNotFound)(error)),
             }
             metrics::counter!("switchboard_ambiguous_sends_total").increment(1);
-            if let Some(stored) = self.look_for(conversation, &new.author, &id, &LOOKS).await? {
-                return Ok(stored);
+            if let Some(stored) = look(&LOOKS).await? {
+                return Ok(Some(stored));
             }
             attempt += 1;
         }
@@ -384,15 +349,15 @@ impl Core {
         }
     }
 
-    /// Looks for the message with this id: in memory (the webhook may have brought it), then at Twilio.
+    /// Looks for the message of the send that carries `extras`: in memory (the webhook may have brought it), then at Twilio.
     async fn look_for(
         &self,
         conversation: ConversationSid,
         author: &str,
-        id: &str,
+        extras: &Extras,
         looks: &[Duration],
     ) -> Result<Option<Arc<Message>>, Error> {
-        let is_it = |message: &Message| message.author == author && Extras::of(message).id() == Some(id);
+        let is_it = |message: &Message| message.author == author && Extras::of(message).is_same_send(extras);
         let mut looked = false;
         for pause in looks {
             tokio::time::sleep(*pause).await;
@@ -429,8 +394,8 @@ impl Core {
     /// Changes what a message says; its media and attributes stay. One Twilio call, one more when it is not in memory.
     ///
     /// # Errors
-    /// [`Error::MessageNotFound`], [`crate::auth::AuthError::Forbidden`] for somebody else's message; else as
-    /// [`Core::send_message`].
+    /// [`Error::MessageNotFound`], [`crate::auth::AuthError::Forbidden`] for somebody else's message, [`Error::Invalid`]
+    /// also for one that carries a file; else as [`Core::send_message`].
     pub async fn edit_message(
         &self,
         caller: &Caller,
@@ -439,10 +404,15 @@ impl Core {
         body: String,
     ) -> Result<Arc<Message>, Error> {
         self.ensure_member(caller, conversation).await?;
-        let author = self.message(conversation, message).await?.author.clone();
-        ensure_author(caller, &author)?;
-        let author = Identity::try_from(author).ok();
+        let known = self.message(conversation, message).await?;
+        ensure_author(caller, &known.author)?;
+        if !known.media.is_empty() {
+            // Twilio refuses it, whoever asks.
+            return Err(Error::invalid("body", "cannot be changed: the message carries a file"));
+        }
+        let author = Identity::try_from(known.author.clone()).ok();
         self.ensure_may_rewrite(caller, author.as_ref(), conversation).await?;
+        let body = Extras::of(&known).said_anew(&known, body);
         self.ensure_fits_phones(conversation, Some(&body)).await?;
         let changes = MessageChanges { body: Some(body), ..Default::default() };
         let changed = self.twilio.update_message(conversation, message, &changes).await;
@@ -453,7 +423,9 @@ impl Core {
 
     /// Takes in and tells an edited message, if that is news.
     pub(super) fn message_changed(&self, message: &Arc<Message>) {
-        if let Some(message) = self.history.take_in_change(message) {
+        if let Some(message) = self.history.take_in_change(message)
+            && !is_part(&message)
+        {
             self.note_change(&message);
             self.publish(&Event::MessageUpdated(message));
         }
@@ -481,8 +453,10 @@ impl Core {
 
     /// Takes in and tells that a message is gone, if that is news.
     pub(super) fn message_removed(&self, conversation: ConversationSid, message: MessageSid, index: i64) {
+        // Nobody was told of a part.
+        let is_part = self.history.is_known_part(conversation, message);
         self.history.remove(conversation, message);
-        if self.door.first(Seen::MessageRemoved(message)) {
+        if self.door.first(Seen::MessageRemoved(message)) && !is_part {
             self.note_removal(conversation, message);
             self.forget_product(conversation, Some(index));
             self.publish(&Event::MessageRemoved { conversation, message, index });

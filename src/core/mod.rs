@@ -7,11 +7,11 @@
 //! - a conversation as one of its people sees it      `details.rs`, `settings.rs`
 //! - add or remove people, check who may             `participants.rs`
 //! - bring phones in, begin with one                 `phone_participants.rs`, `phone_conversations.rs`
-//! - send (exactly once), edit, delete a message      `messages.rs`, `drafts.rs`
+//! - send (exactly once), edit, delete a message      `messages.rs`, `drafts.rs`, `parts.rs`
 //! - read history, newest messages, what it is about  `history.rs`, `last_messages.rs`, `products.rs`
 //! - follow who has read what, and what phones got    `reads.rs`, `deliveries.rs`
 //! - take a file in, and know what it is              `uploads.rs`, `file_type.rs`
-//! - fetch what a message links to                    `ingest.rs`
+//! - fetch what a message links to, send a file again  `ingest.rs`, `copies.rs`
 //! - find a file's link, and say who may fetch it     `media.rs`
 //! - know what people are called, and whose a phone is  `profiles.rs`, `phones.rs`
 //! - people as others see them                        `peers.rs`
@@ -33,6 +33,7 @@ mod changes;
 mod codes;
 mod contacts;
 mod conversations;
+mod copies;
 mod deliveries;
 mod details;
 mod direct;
@@ -53,6 +54,7 @@ mod media;
 mod messages;
 mod pairs;
 mod participants;
+mod parts;
 mod peers;
 mod people;
 mod phone_conversations;

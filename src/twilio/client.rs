@@ -171,6 +171,17 @@ impl Client {
         self.exchange(&call).await.map(drop)
     }
 
+    /// Begins to download from an address that Twilio gave out and that needs no credentials: it is none of its API, so
+    /// nothing is limited, repeated or counted. How long it may take is the caller's business.
+    pub(super) async fn open(&self, url: Url) -> Result<reqwest::Response, Error> {
+        let opening = self.0.http.execute(reqwest::Request::new(reqwest::Method::GET, url));
+        let response = opening.await.map_err(|error| Error::Unreachable(answer::reason(&error)))?;
+        match response.status() {
+            reqwest::StatusCode::OK => Ok(response),
+            status => Err(Error::Unreachable(format!("status {}", status.as_u16()))),
+        }
+    }
+
     async fn exchange(&self, call: &Call) -> Result<Bytes, Error> {
         let time = self.0.deadlines.of(call);
         let budget = Budget {

@@ -59,6 +59,20 @@ impl Media {
     }
 }
 
+/// A file on its way from Twilio.
+#[derive(Debug)]
+pub struct Downloading(reqwest::Response);
+
+impl Downloading {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when it breaks off.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, Error> {
+        self.0.chunk().await.map_err(|error| Error::Unreachable(super::answer::reason(&error)))
+    }
+}
+
 /// Bytes of a file that are in memory at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -163,6 +177,14 @@ impl Client {
     pub async fn remove_media(&self, sid: MediaSid) -> Result<(), Error> {
         let call = Call::remove("media.remove", format!("Media/{sid}"));
         self.send_remove(Call { service: Service::Media, ..call.silent() }).await
+    }
+
+    /// Begins to download a file from its temporary address, without our credentials.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], also when the address has expired.
+    pub async fn download_media(&self, temporary: &Url) -> Result<Downloading, Error> {
+        self.open(temporary.clone()).await.map(Downloading)
     }
 
     /// What Twilio knows of a file, with a new temporary address for it.

@@ -48,7 +48,7 @@ pub use conversations::{
 };
 pub use error::Error;
 pub use form::MalformedForm;
-pub use media::{FileOnDisk, Media, MediaLinks};
+pub use media::{Downloading, FileOnDisk, Media, MediaLinks};
 pub use messages::{
     DeliveryAmount, DeliverySummary, Message, MessageChanges, MessageMedia, NewMessage, Order,
 };

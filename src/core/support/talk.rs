@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{MessageType, Side, SupportConversation, SupportStatus};
 use crate::auth::{AuthError, Caller, Identity};
+use crate::core::drafts::is_part;
 use crate::core::error::or_not_found;
 use crate::core::history::{Span, of_page};
 use crate::core::{ConversationSid, Core, Draft, Error, Message, MessageSid};
@@ -251,7 +252,7 @@ impl Core {
         let mut newest = None;
         for _ in 0..PAGES_AT_MOST {
             let messages: Vec<_> = page.items.into_iter().map(Arc::new).collect();
-            newest = newest.or_else(|| messages.first().cloned());
+            newest = newest.or_else(|| messages.iter().find(|message| !is_part(message)).cloned());
             // From the newest down to the beginning, or nothing is claimed.
             self.index_history(&messages, newest.as_ref().filter(|_| page.next.is_none()));
             match page.next {

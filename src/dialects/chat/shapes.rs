@@ -203,7 +203,7 @@ impl MessageOut {
             not_fetched.map(|place| format!("attachments[{place}] could not be fetched and stays a link"));
         Self {
             id: message.sid,
-            text: message.body.clone().filter(|_| !extras.without_body).unwrap_or_default(),
+            text: extras.said(message).unwrap_or_default().to_owned(),
             sender,
             timestamp: naive(message.date_created),
             attachments: links.of_message(message, &extras),
@@ -268,7 +268,7 @@ impl From<ListedDirect> for ConversationOut {
     fn from(direct: ListedDirect) -> Self {
         let (listed, profile) = (direct.listed, direct.profile.as_deref());
         let last = listed.last_message.as_deref();
-        let text = last.filter(|last| !Extras::of(last).without_body).and_then(|last| last.body.clone());
+        let text = last.and_then(|last| Extras::of(last).said(last).map(str::to_owned));
         Self {
             id: listed.conversation.sid,
             conversation_id: listed.conversation.sid,

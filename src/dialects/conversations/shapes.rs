@@ -233,7 +233,7 @@ impl MessageOut {
         let date = timestamp(message.date_created);
         Self {
             sid: message.sid.to_string(),
-            body: message.body.clone().filter(|_| !extras.without_body).unwrap_or_default(),
+            body: extras.said(message).unwrap_or_default().to_owned(),
             author: message.author.clone(),
             also_date_created: date.clone(),
             date_created: date,

@@ -352,7 +352,7 @@ impl MessageOut {
     ) -> Self {
         let extras = Extras::of(message);
         let attachments = links.of_message(message, &extras);
-        let text = message.body.clone().filter(|body| !body.is_empty() && !extras.without_body);
+        let text = extras.said(message).map(str::to_owned);
         let (sender_type, sender_id, guest_id) = match conversation.sender(message) {
             Sender::User(user) => ("user", Some(user), None),
             Sender::Guest(guest) => ("guest", None, Some(guest)),

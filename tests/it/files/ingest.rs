@@ -165,7 +165,11 @@ async fn a_link_that_keeps_us_waiting_stays_one_before_its_sender_gives_up() {
     });
     let sent = sent.ok();
     assert_eq!((&sent["media"], sent["warnings"].as_array().unwrap().len()), (&json!(links), 7), "{sent}");
-    assert_eq!(app.stored(&conversation).await, ["seven"]);
+    assert_eq!(
+        app.stored(&conversation).await,
+        [format!("seven\n{}", links.join("\n"))],
+        "the phone gets links"
+    );
     app.finish([]).await;
 }
 

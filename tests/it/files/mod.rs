@@ -5,6 +5,7 @@ mod broken_off;
 mod forged;
 mod ingest;
 mod links;
+mod parts;
 mod pictures;
 mod received;
 mod refused_unread;

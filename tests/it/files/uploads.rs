@@ -244,7 +244,7 @@ async fn files_are_in_the_message_for_everybody_and_one_message_for_our_clients(
     assert_eq!(listed[0]["unread_count"], 1);
     assert_eq!(listed[0]["last_message"]["body"], "three pictures");
 
-    // The same file again: Twilio takes a file once, so this time it is the link alone.
+    // The same file again: Twilio takes a file once, so this time it is a copy, behind the same link.
     let again = json!({ "author": "bob", "media": [links[0]] });
     let again = app.rest().post(&format!("/{conversation}/send-message"), &again).await.ok();
     assert_eq!((&again["media"], &again["body"]), (&json!([links[0]]), &json!("")));

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod fallback;
+mod files;
 mod guards;
 mod registered;
 mod texts;

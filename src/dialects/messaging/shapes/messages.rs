@@ -59,7 +59,7 @@ impl MessageOut {
 }
 
 fn content(message: &Message, extras: &Extras) -> String {
-    message.body.clone().filter(|_| !extras.without_body).unwrap_or_default()
+    extras.said(message).unwrap_or_default().to_owned()
 }
 
 /// `POST /messages/:id/messages`.
