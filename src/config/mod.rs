@@ -26,7 +26,7 @@ pub use settings::{
     CorsOrigins, LogSettings, MediaIngest, MediaSettings, MockSettings, MockTwilio, PublicUrl, Settings,
     TwilioSettings,
 };
-pub use sms::{SmsCountries, SmsSettings};
+pub use sms::{SmsCountries, SmsSettings, is_premium};
 
 use crate::auth::{AuthMode, AuthSettings};
 use reader::Reader;
@@ -294,6 +294,10 @@ pub struct Config {
     /// Most new phones that somebody who is no admin may bring into conversations within a day. Default `20`.
     #[arg(long, env, hide_env_values = true, value_name = "PHONES")]
     pub sms_daily_cap: Option<String>,
+
+    /// Most texts to phones that somebody who is no admin may send within a day, all phones together. Default `500`.
+    #[arg(long, env, hide_env_values = true, value_name = "TEXTS")]
+    pub sms_daily_texts: Option<String>,
 
     /// Address of Twilio's Conversations API, or of a mock. Default `https://conversations.twilio.com`.
     #[arg(long, env, hide_env_values = true, value_name = "URL")]

@@ -1,4 +1,4 @@
-//! `SMS_FALLBACK`, `SMS_COUNTRIES` and `SMS_DAILY_CAP`: which phones may be written to, and how many.
+//! `SMS_FALLBACK`, `SMS_COUNTRIES`, `SMS_DAILY_CAP` and `SMS_DAILY_TEXTS`: which phones may be written to, how many, how often.
 //!
 //! Text messages cost money, and to some countries a lot: whoever can have them sent anywhere can be paid for it. So without
 //! a list only the country of our own number is written to.
@@ -11,6 +11,7 @@ use super::reader::{Reader, given, listed};
 use super::{Config, TwilioSettings};
 
 const DAILY_CAP: u32 = 20;
+const DAILY_TEXTS: u32 = 500;
 
 /// `SMS_…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct SmsSettings {
     pub countries: SmsCountries,
     /// How many new phones somebody may bring into conversations within a day.
     pub daily_cap: u32,
+    /// How many texts to phones somebody may send within a day, all phones together.
+    pub daily_texts: u32,
 }
 
 impl SmsSettings {
@@ -73,6 +76,13 @@ fn country_of(number: &str) -> Option<Id> {
     phonenumber::parse(None, number).ok()?.country().id()
 }
 
+/// Whether whoever writes to the number (E.164) pays more than for a text, to the one who has it.
+#[must_use]
+pub fn is_premium(number: &str) -> bool {
+    let number_type = |number: phonenumber::PhoneNumber| number.number_type(&phonenumber::metadata::DATABASE);
+    phonenumber::parse(None, number).is_ok_and(|number| number_type(number) == phonenumber::Type::PremiumRate)
+}
+
 impl Reader {
     pub(super) fn sms(&mut self, config: &Config, twilio: Option<&TwilioSettings>) -> Option<SmsSettings> {
         let written = config.sms_fallback.as_ref();
@@ -92,6 +102,10 @@ impl Reader {
         let daily_cap = self.optional("SMS_DAILY_CAP", written, "a number from 0, such as 20", |text| {
             text.parse::<u32>().ok()
         });
+        let written = config.sms_daily_texts.as_ref();
+        let daily_texts = self.optional("SMS_DAILY_TEXTS", written, "a number from 0, such as 500", |text| {
+            text.parse::<u32>().ok()
+        });
         let fallback = fallback?.unwrap_or(false);
         let number = twilio.and_then(|twilio| twilio.phone_number.as_deref());
         if fallback && given(config.twilio_phone_number.as_ref()).is_none() && number.is_none() {
@@ -107,6 +121,7 @@ impl Reader {
             fallback,
             countries: countries?.unwrap_or_else(default),
             daily_cap: daily_cap?.unwrap_or(DAILY_CAP),
+            daily_texts: daily_texts?.unwrap_or(DAILY_TEXTS),
         })
     }
 }
@@ -129,5 +144,15 @@ mod tests {
         assert!(SmsCountries::These(vec![Id::GB]).include("+447400123456"));
         assert!(SmsCountries::These(vec![Id::GG]).include("+447911123456"), "Guernsey, not Great Britain");
         assert!(!SmsCountries::These(Vec::new()).include("+447400123456"));
+    }
+
+    #[test]
+    fn numbers_that_cost_extra_are_known() {
+        for number in ["+19002345678", "+449098790000"] {
+            assert!(is_premium(number), "{number}");
+        }
+        for number in ["+12025550143", "+447400123456", "+15551230001", ""] {
+            assert!(!is_premium(number), "{number}");
+        }
     }
 }

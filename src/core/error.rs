@@ -73,10 +73,12 @@ pub enum Error {
     /// Phones of that country are not brought into conversations here.
     #[error("phones of this country cannot be written to from here")]
     PhoneNotAllowed,
-    /// Whoever asks has brought in as many new phones as one may within a day.
-    #[error("you have brought in as many new phones as you can within a day")]
+    /// Whoever asks has brought in as many new phones, or sent as many texts to phones, as one may within a day.
+    #[error("you have {done} as you can within a day")]
     TooManyPhones {
-        /// When they may bring in the next.
+        /// What they did, in words that lead on to "as".
+        done: &'static str,
+        /// When they may do it again.
         retry_after: Duration,
     },
     /// The idempotency key was used for another content.
@@ -182,7 +184,7 @@ impl Error {
             Self::TooManyRequests { retry_after }
             | Self::Throttled { retry_after }
             | Self::Unavailable { retry_after } => Some(retry_after.unwrap_or(Duration::from_secs(2))),
-            Self::TooManyPhones { retry_after } => Some(*retry_after),
+            Self::TooManyPhones { retry_after, .. } => Some(*retry_after),
             Self::UnknownOutcome | Self::Auth(AuthError::Unavailable) => Some(Duration::from_secs(2)),
             Self::Invalid { .. }
             | Self::Unreadable(_)

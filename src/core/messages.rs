@@ -246,6 +246,9 @@ impl Core {
         };
         let mut files = composed.distinct_files();
         let apart = says_something(&composed)?;
+        let phones = self.participants.find(conversation).await.map_or(0, |roster| roster.phones());
+        let messages = files.len() + usize::from(apart || files.is_empty());
+        self.permit_texts(caller, phones * messages).await?;
         let mut own = if apart || files.is_empty() { None } else { Some(files.remove(0)) };
         for file in files {
             self.add_part(caller, conversation, &mut composed, file, progress).await?;

@@ -1,7 +1,8 @@
 //! Phones that take part in conversations: bringing one in, and who may bring in which.
 //!
 //! Text messages cost money, and whoever may have them sent anywhere can be paid for it: so phones are of certain countries
-//! (`SMS_COUNTRIES`), and of new ones somebody brings in only so many a day (`SMS_DAILY_CAP`), counted in the database.
+//! (`SMS_COUNTRIES`) and never such that the caller pays extra for, of new ones somebody brings in only so many a day
+//! (`SMS_DAILY_CAP`), and all of them get only so many texts of theirs (`SMS_DAILY_TEXTS`), counted in the database.
 //! Everything that makes Twilio write to somebody new comes through here. One spelling of a phone, by which people are
 //! found, is `phones.rs`; conversations that begin with a phone are `phone_conversations.rs`.
 //!
@@ -13,10 +14,13 @@ use std::time::Duration;
 use super::participants::Roster;
 use super::{ConversationSid, Core, Error, Participant, PhoneKey, look};
 use crate::auth::{Caller, Identity};
+use crate::config::is_premium;
 use crate::twilio;
 
 /// How long a phone that was brought in counts.
 const DAY_MS: i64 = 24 * 3600 * 1000;
+/// What stands before the name of whoever has texts counted, beside their phones; in no identity.
+const TEXTS: char = '\u{1}';
 /// What stands before the number of a phone that is written to over WhatsApp.
 const WHATSAPP: &str = "whatsapp:";
 
@@ -118,6 +122,10 @@ impl Core {
         caller: &Caller,
         phone: &PhoneNumber,
     ) -> Result<Counted, Error> {
+        if is_premium(phone.number()) {
+            metrics::counter!("switchboard_phones_refused_total", "why" => "premium").increment(1);
+            return Err(Error::invalid("phone_number", "is one that costs extra, which is not written to"));
+        }
         if !self.sms.countries.include(phone.number()) {
             metrics::counter!("switchboard_phones_refused_total", "why" => "country").increment(1);
             return Err(Error::PhoneNotAllowed);
@@ -125,17 +133,46 @@ impl Core {
         if caller.is_admin() {
             return Ok(Counted(None));
         }
-        // Those who do not say who they are share one count.
-        let owner = caller.identity().map_or("", Identity::as_str).to_owned();
-        let now = self.clock.now().timestamp_millis();
-        let cap = i64::from(self.sms.daily_cap);
-        if cap > 0 && self.store.count_phone(&owner, cap, now - DAY_MS, now).await? {
-            return Ok(Counted(Some(owner)));
+        let owner = counted_as(caller).to_owned();
+        match self.count_today(&owner, 1, self.sms.daily_cap).await? {
+            None => Ok(Counted(Some(owner))),
+            Some(retry_after) => {
+                metrics::counter!("switchboard_phones_refused_total", "why" => "cap").increment(1);
+                Err(Error::TooManyPhones { done: "brought in as many new phones", retry_after })
+            }
         }
-        metrics::counter!("switchboard_phones_refused_total", "why" => "cap").increment(1);
-        let since = self.store.phones_counted_since(&owner).await?.unwrap_or(now);
-        let left = u64::try_from(since + DAY_MS - now).unwrap_or_default();
-        Err(Error::TooManyPhones { retry_after: Duration::from_millis(left) })
+    }
+
+    /// Whether `caller` may have `texts` sent to phones: then they are counted, whatever becomes of them. Admins are not
+    /// counted, and nobody is while the database is away.
+    pub(super) async fn permit_texts(&self, caller: &Caller, texts: usize) -> Result<(), Error> {
+        if texts == 0 || caller.is_admin() {
+            return Ok(());
+        }
+        let owner = format!("{TEXTS}{}", counted_as(caller));
+        let texts = i64::try_from(texts).unwrap_or(i64::MAX);
+        match self.count_today(&owner, texts, self.sms.daily_texts).await {
+            Ok(None) => Ok(()),
+            Ok(Some(retry_after)) => {
+                metrics::counter!("switchboard_texts_refused_total").increment(1);
+                Err(Error::TooManyPhones { done: "sent as many texts to phones", retry_after })
+            }
+            Err(error) => {
+                tracing::warn!(%error, "texts to phones are not counted");
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts `many` more of `owner` within a day, or says how long it is until they fit.
+    async fn count_today(&self, owner: &str, many: i64, cap: u32) -> Result<Option<Duration>, Error> {
+        let now = self.clock.now().timestamp_millis();
+        let cap = i64::from(cap);
+        if many <= cap && self.store.count_phones(owner, many, cap, now - DAY_MS, now).await? {
+            return Ok(None);
+        }
+        let since = self.store.phones_counted_since(owner).await?.unwrap_or(now);
+        Ok(Some(Duration::from_millis(u64::try_from(since + DAY_MS - now).unwrap_or_default())))
     }
 
     /// Takes back what was counted for a phone that was not brought in because of `error`, and gives that back.
@@ -179,6 +216,11 @@ impl Core {
             tracing::warn!(%error, "old counts of phones are still there");
         }
     }
+}
+
+/// Whose count it is: those who do not say who they are share one.
+fn counted_as(caller: &Caller) -> &str {
+    caller.identity().map_or("", Identity::as_str)
 }
 
 fn find(roster: &Roster, phone: &PhoneNumber) -> Option<Arc<Participant>> {

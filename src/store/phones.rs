@@ -98,23 +98,31 @@ impl Store {
         Ok(())
     }
 
-    /// Counts a new phone of `owner` at `now`; a count that began up to `window` is begun anew. `false`: there are `at_most`
-    /// already, and it is not counted. Times in unix milliseconds.
+    /// Counts `many` new phones (or texts: whatever `owner` stands for) at `now`; a count that began up to `window` is begun
+    /// anew. `false`: it would be more than `at_most`, and none is counted. Times in unix milliseconds.
     ///
     /// # Errors
     /// [`Error`] when the database does not answer.
-    pub async fn count_phone(&self, owner: &str, at_most: i64, window: i64, now: i64) -> Result<bool, Error> {
+    pub async fn count_phones(
+        &self,
+        owner: &str,
+        many: i64,
+        at_most: i64,
+        window: i64,
+        now: i64,
+    ) -> Result<bool, Error> {
         let counted = sqlx::query(
-            "INSERT INTO phone_counts (owner, since, phones) VALUES ($1, $2, 1)
+            "INSERT INTO phone_counts (owner, since, phones) VALUES ($1, $2, $5)
              ON CONFLICT (owner) DO UPDATE SET
-                 phones = CASE WHEN phone_counts.since <= $3 THEN 1 ELSE phone_counts.phones + 1 END,
+                 phones = CASE WHEN phone_counts.since <= $3 THEN $5 ELSE phone_counts.phones + $5 END,
                  since = CASE WHEN phone_counts.since <= $3 THEN $2 ELSE phone_counts.since END
-             WHERE phone_counts.since <= $3 OR phone_counts.phones < $4",
+             WHERE phone_counts.since <= $3 OR phone_counts.phones <= $4 - $5",
         )
         .bind(owner)
         .bind(now)
         .bind(window)
         .bind(at_most)
+        .bind(many)
         .execute(&self.pool)
         .await?;
         Ok(counted.rows_affected() == 1)

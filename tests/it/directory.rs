@@ -65,7 +65,12 @@ impl Stage {
             clock: clock.clone(),
             public_url: "http://127.0.0.1:3001".parse().unwrap(),
             phone_number: None,
-            sms: SmsSettings { fallback: false, countries: SmsCountries::Any, daily_cap: 20 },
+            sms: SmsSettings {
+                fallback: false,
+                countries: SmsCountries::Any,
+                daily_cap: 20,
+                daily_texts: 500,
+            },
             fetcher: Fetcher::new(Vec::new()).unwrap(),
             media_ingest: MediaIngest::Never,
             proof_needed: false,

@@ -359,9 +359,13 @@ fn text_messages_go_to_the_country_of_our_own_number_unless_others_are_named() {
         nowhere.warnings
     );
     assert!(config(&[]).dev(&mock()).unwrap().sms.countries.include("+15551230001"), "a mock sends nothing");
-    for (variable, value) in
-        [("SMS_COUNTRIES", "USA"), ("SMS_COUNTRIES", ","), ("SMS_DAILY_CAP", "many"), ("SMS_FALLBACK", "yes")]
-    {
+    for (variable, value) in [
+        ("SMS_COUNTRIES", "USA"),
+        ("SMS_COUNTRIES", ","),
+        ("SMS_DAILY_CAP", "many"),
+        ("SMS_DAILY_TEXTS", "lots"),
+        ("SMS_FALLBACK", "yes"),
+    ] {
         assert_eq!(serve(&[(variable, value)]).unwrap_err()[0].0, variable, "{value}");
     }
 }

@@ -2,8 +2,9 @@
 
 use futures::future::join_all;
 use serde_json::json;
+use switchboard::config::Config;
 
-use super::{PHONE, bring_in};
+use super::{PHONE, bring_in, received};
 use crate::contacts::{NOBODY, conversation, create};
 use crate::support::app::Stage;
 use crate::support::{Answer, Rest, TestApp};
@@ -95,5 +96,42 @@ async fn with_a_cap_of_nothing_only_admins_bring_phones_in() {
     add(&app.rest_as("ada"), &sid, PHONE).await.refused(429);
     add(&app.rest(), &sid, PHONE).await.refused(429);
     add(&of_admin(&app), &sid, PHONE).await.ok();
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn a_person_sends_so_many_texts_a_day() {
+    let settings = Config { sms_daily_texts: Some("3".to_owned()), ..Config::default() };
+    let app = TestApp::with(Stage { required: true, settings, ..Stage::default() }).await;
+    let sid = app.conversation(&["ada", "ben"]).await;
+    bring_in(&app, "ada", &sid, PHONE).await;
+    let path = format!("/{sid}/send-message");
+    let message =
+        |author: &str, body: &str| json!({ "author": author, "body": body, "clientMessageId": body });
+    for body in ["one", "two", "two", "three"] {
+        app.rest_as("ada").post(&path, &message("ada", body)).await.ok();
+    }
+    let writes = app.writes();
+    let refused = app.rest_as("ada").post(&path, &message("ada", "four")).await;
+    assert_eq!(refused.refused(429), "you have sent as many texts to phones as you can within a day");
+    let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((86_000..=86_400).contains(&wait), "{wait}");
+    assert_eq!(app.writes(), writes);
+    app.rest_as("ben").post(&path, &message("ben", "mine")).await.ok();
+    of_admin(&app).post(&path, &message("ada", "by an admin")).await.ok();
+    let chat = app.conversation(&["ada"]).await;
+    app.rest_as("ada").say(&chat, "ada", "without a phone").await;
+    assert_eq!(received(&app, PHONE).await, ["one", "two", "three", "mine", "by an admin"]);
+    app.finish([]).await;
+}
+
+#[tokio::test]
+async fn numbers_that_cost_extra_are_not_written_to() {
+    let app = TestApp::required().await;
+    let sid = app.conversation(&["ada"]).await;
+    let before = app.asked().len();
+    let refused = add(&of_admin(&app), &sid, "+19002345678").await;
+    assert_eq!(refused.refused(400), "phone_number is one that costs extra, which is not written to");
+    assert_eq!(app.asked_since(before), [""; 0]);
     app.finish([]).await;
 }

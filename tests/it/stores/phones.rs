@@ -66,7 +66,7 @@ async fn a_phone_that_somebody_registers_is_found(database: TestDatabase) {
 
 async fn new_phones_are_counted_for_a_day(database: TestDatabase) {
     let store = open(&database).await;
-    let count = async |owner: &str, now: i64| store.count_phone(owner, 2, now - DAY, now).await.unwrap();
+    let count = async |owner: &str, now: i64| store.count_phones(owner, 1, 2, now - DAY, now).await.unwrap();
     assert_eq!(store.phones_counted_since("ada").await.unwrap(), None);
     assert!(count("ada", DAY).await && count("ada", DAY + 1).await);
     assert!(!count("ada", DAY + 2).await);
@@ -76,6 +76,8 @@ async fn new_phones_are_counted_for_a_day(database: TestDatabase) {
     assert_eq!(store.phones_counted_since("ada").await.unwrap(), Some(DAY));
     assert!(count("ada", 2 * DAY).await, "a new day");
     assert_eq!(store.phones_counted_since("ada").await.unwrap(), Some(2 * DAY));
+    let several = async |many: i64| store.count_phones("carol", many, 5, 0, 2 * DAY).await.unwrap();
+    assert!(several(3).await && !several(3).await && several(2).await && !several(1).await);
     store.forget_old_phone_counts(DAY + 2).await.unwrap();
     assert_eq!(store.phones_counted_since("ben").await.unwrap(), None);
     assert_eq!(store.phones_counted_since("ada").await.unwrap(), Some(2 * DAY));
@@ -86,7 +88,7 @@ async fn of_many_at_once_only_so_many_are_counted(database: TestDatabase) {
     let mut counting = JoinSet::new();
     for now in 0..12 {
         let store = store.clone();
-        counting.spawn(async move { store.count_phone("ada", 5, -1, now).await.unwrap() });
+        counting.spawn(async move { store.count_phones("ada", 1, 5, -1, now).await.unwrap() });
     }
     let counted = counting.join_all().await;
     assert_eq!(counted.into_iter().filter(|counted| *counted).count(), 5);
