@@ -34,7 +34,7 @@ impl Core {
         if content.size > UPLOAD_BYTES {
             return Err(Error::TooLarge);
         }
-        let mut copy = self.expect_upload().await?;
+        let mut copy = self.expect_fetched().await?;
         let mut content = self.twilio.download_media(&content.url).await?;
         while let Some(piece) = content.piece().await? {
             copy.write(&piece).await?;

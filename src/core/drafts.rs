@@ -314,7 +314,7 @@ pub(super) fn is_part(message: &Message) -> bool {
 mod tests {
     use super::*;
 
-    fn message(body: &str, ours: serde_json::Value) -> Message {
+    fn message(body: &str, ours: &serde_json::Value) -> Message {
         let attributes = serde_json::json!({ OURS: ours }).to_string();
         serde_json::from_value(serde_json::json!({
             "sid": format!("IM{:032x}", 1), "conversation_sid": format!("CH{:032x}", 1), "index": 0, "author": "ada",
@@ -330,7 +330,7 @@ mod tests {
         let (one, two) = ("https://a.example/1.png", "https://a.example/2.png");
         let media = serde_json::json!([one, two]);
         let said = |body: &str, ours: serde_json::Value| {
-            let message = message(body, ours);
+            let message = message(body, &ours);
             Extras::of(&message).said(&message).map(str::to_owned)
         };
         let second = || serde_json::json!({ "media": media, "in_body": [1] });
@@ -353,9 +353,9 @@ mod tests {
             assert_eq!(said(&body, both()), Some(body.clone()));
         }
         assert_eq!(said("a dog", formerly()), looks("a dog"));
-        let edited = message(&format!("look\n{two}"), second());
+        let edited = message(&format!("look\n{two}"), &second());
         assert_eq!(Extras::of(&edited).said_anew(&edited, "here".to_owned()), format!("here\n{two}"));
-        let bare = message(&format!("{one}\n{two}"), both());
+        let bare = message(&format!("{one}\n{two}"), &both());
         assert_eq!(Extras::of(&bare).said_anew(&bare, "here".to_owned()), format!("here\n{one}\n{two}"));
     }
 }

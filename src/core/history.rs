@@ -14,7 +14,6 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
 
 use super::deliveries::Deliveries;
 use super::drafts::is_part;
@@ -91,13 +90,13 @@ enum Older {
 
 /// How far one request has walked through Twilio's pages.
 struct Walk {
-    began: Instant,
+    began: tokio::time::Instant,
     pages: usize,
 }
 
 impl Walk {
     fn begin() -> Self {
-        Self { began: Instant::now(), pages: 0 }
+        Self { began: tokio::time::Instant::now(), pages: 0 }
     }
 
     /// One page more, unless it went far enough.

@@ -110,7 +110,8 @@ impl Core {
     /// Whether `identity` can be reached; nobody can be who is unknown, or, where callers must prove who they are, whom the
     /// caller has nothing to do with.
     ///
-    /// Costs no Twilio call for somebody connected here, else one; and what [`Core::know_each_other`] does.
+    /// Costs no Twilio call for somebody connected here, else one; where it is not known whether the two have to do with each
+    /// other, those of the caller's list and of a few rosters.
     ///
     /// # Errors
     /// [`Error::Unavailable`].

@@ -24,6 +24,7 @@ pub(super) fn routes(services: Services) -> OpenApiRouter {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Proof {
     expires: Option<String>,
     signature: Option<String>,
@@ -36,7 +37,7 @@ impl Proof {
 }
 
 /// Goes to a file.
-#[utoipa::path(get, path = "/media/{sid}", params(Proof), security((), ("token" = []), ("key" = [])),
+#[utoipa::path(get, path = "/media/{sid}", params(("sid" = String, Path), Proof), security((), ("token" = []), ("key" = [])),
     responses(
         (status = 302, description = "It is there, for some minutes."),
         (status = 400, description = "The link is malformed."),
