@@ -24,7 +24,8 @@ pub struct Bounds {
     pub frame_bytes: usize,
     /// `LIMIT_JSON_BYTES`: of a request's body, uploads excepted.
     pub json_bytes: usize,
-    /// `LIMIT_WEBHOOK_BYTES`: of a report of Twilio's.
+    /// `LIMIT_WEBHOOK_BYTES`: of a report of Twilio's. The longest message, of 32 KiB, is three times as long where all of it
+    /// must be percent-encoded.
     pub webhook_bytes: usize,
     /// `LIMIT_SOCKET_QUEUE`: packets or frames that may wait for a client that reads slowly.
     pub socket_queue: usize,
@@ -54,7 +55,7 @@ impl Default for Bounds {
             connections: 20_000,
             frame_bytes: 64 * 1024,
             json_bytes: 1024 * 1024,
-            webhook_bytes: 64 * 1024,
+            webhook_bytes: 128 * 1024,
             socket_queue: 512,
             refusals: NonZeroU32::new(300).expect("300 is above 0"),
             code_tries: 5,

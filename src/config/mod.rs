@@ -208,7 +208,7 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true, value_name = "BYTES")]
     pub limit_json_bytes: Option<String>,
 
-    /// Most bytes of a webhook. Default `65536`.
+    /// Most bytes of a webhook. Default `131072`.
     #[arg(long, env, hide_env_values = true, value_name = "BYTES")]
     pub limit_webhook_bytes: Option<String>,
 

@@ -60,7 +60,7 @@ impl Inbound {
     }
 
     /// Whether what Twilio is about to do may be done; `None` for reports of what has happened. Asks nobody but memory and,
-    /// for [`PERMIT_WITHIN`], the database: Twilio and whoever writes wait for it.
+    /// for 300 ms at most, the database: Twilio and whoever writes wait for it.
     pub async fn permits(&self, report: &Webhook) -> Option<bool> {
         let WebhookEvent::MessageAdd { conversation_sid, author } = &report.event else { return None };
         // Over the SDK a message may name any author; who is connected is who writes.

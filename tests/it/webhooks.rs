@@ -186,7 +186,7 @@ async fn signed_nonsense_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn only_posts_of_up_to_64_kib_are_read() {
+async fn only_posts_of_up_to_128_kib_are_read() {
     let scene = Scene::start().await;
     let got = soon("a GET", reqwest::get(scene.app.webhook_url())).await.unwrap();
     assert_eq!(got.status(), 405);
@@ -195,14 +195,25 @@ async fn only_posts_of_up_to_64_kib_are_read() {
         let rest = bytes - webhook.clone().with("Body", "").body().len();
         webhook.clone().with("Body", &"x".repeat(rest))
     };
-    let fits = largest(64 * 1024);
-    assert_eq!(fits.body().len(), 64 * 1024);
+    let fits = largest(128 * 1024);
+    assert_eq!(fits.body().len(), 128 * 1024);
     assert_eq!(scene.status_of(fits.body(), &scene.signature(&fits)).await, 200);
-    let too_large = largest(64 * 1024 + 1);
+    let too_large = largest(128 * 1024 + 1);
     assert_eq!(scene.status_of(too_large.body(), &scene.signature(&too_large)).await, 413);
     let Scene { app, mut bob, .. } = scene;
     bob.hears("new_message").await;
     app.finish([bob]).await;
+}
+
+#[tokio::test]
+async fn the_longest_message_fits_whatever_its_script() {
+    let mut scene = Scene::start().await;
+    let longest = "я".repeat(16 * 1024);
+    let webhook = scene.message(0).with("Body", &longest);
+    assert!(webhook.body().len() > 96 * 1024, "every byte of it is written as three");
+    assert_eq!(scene.status_of(webhook.body(), &scene.signature(&webhook)).await, 200);
+    assert_eq!(scene.bob.hears_message().await, longest);
+    scene.finish().await;
 }
 
 #[tokio::test]
