@@ -98,10 +98,12 @@ pub(crate) fn describe_machine() {
 }
 
 /// What no benchmark may meet: all its people come from one machine, as fast as they can.
-const OFF: [&str; 11] = [
+const OFF: [&str; 14] = [
     "LIMIT_REQUESTS",
     "LIMIT_REQUESTS_PER_ADDRESS",
+    "LIMIT_WRONG_TOKENS",
     "LIMIT_SENDS",
+    "LIMIT_GUESTS",
     "LIMIT_EVENTS",
     "LIMIT_JOINS",
     "LIMIT_ROOMS",
@@ -110,6 +112,7 @@ const OFF: [&str; 11] = [
     "LIMIT_SOCKETS_PER_IDENTITY",
     "LIMIT_SOCKETS_PER_ADDRESS",
     "LIMIT_CONNECTIONS_PER_ADDRESS",
+    "LIMIT_UPLOADS",
 ];
 
 /// A running process; it is killed when dropped.

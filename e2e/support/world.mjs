@@ -30,12 +30,14 @@ const NO_LIMITS = Object.fromEntries(
     "REQUESTS_PER_ADDRESS",
     "WRONG_TOKENS",
     "SENDS",
+    "GUESTS",
     "EVENTS",
     "JOINS",
     "HANDSHAKES",
     "SOCKETS_PER_IDENTITY",
     "SOCKETS_PER_ADDRESS",
     "CONNECTIONS_PER_ADDRESS",
+    "UPLOADS",
   ].map((limit) => [`LIMIT_${limit}`, "off"]),
 );
 
