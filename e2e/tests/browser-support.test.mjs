@@ -38,7 +38,11 @@ const shown = (window) => window.locator("#messages-container .message").evaluat
 async function talkAsGuest(cast, window) {
   const [grace] = cast.people("grace");
   const desk = await agent(cast, grace);
-  await window.locator("#support-widget-btn").click();
+  // The document's code listens to clicks once it has its conversation.
+  await until("the widget to open", async () => {
+    await window.locator("#support-widget-btn").click();
+    return window.locator("#message-input").isVisible();
+  });
   await window.locator("#message-input").fill("My parcel is lost");
   await window.locator("#send-btn").click();
   const { conversationId, message } = await desk.next("conversation:new_message");

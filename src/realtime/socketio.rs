@@ -13,6 +13,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Uri, header};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use socketioxide::adapter::LocalAdapter;
@@ -35,6 +36,8 @@ use crate::limits::{ClientAddress, Network};
 
 /// How long the work of sockets may take once the service ends.
 const FINISH_WITHIN: Duration = Duration::from_secs(8);
+/// Events that may wait for a socket to be settled, which takes no time; one more cuts it off.
+const EARLY_EVENTS: usize = 64;
 /// How long raw WebSockets may take to part then.
 const PART_WITHIN: Duration = Duration::from_millis(1_500);
 /// The headers that the engine or the handshake read; the others are dropped.
@@ -351,8 +354,9 @@ async fn admit(
     };
     let state = Arc::new(State::new(hub, caller, transport, place));
     state.sit_down()?;
-    socket.on_fallback(Inbound(Arc::clone(&state)));
-    socket.extensions.insert(Admitted { state: Arc::clone(&state), verified });
+    let door = Door::new(Arc::clone(&state));
+    socket.on_fallback(Inbound(Arc::clone(&door)));
+    socket.extensions.insert(Admitted { door, verified });
     socket.on_disconnect(move |socket: SocketRef| {
         metrics::gauge!("switchboard_sockets").decrement(1.0);
         Session { state, link: Link::SocketIo(socket) }.end();
@@ -364,7 +368,7 @@ async fn admit(
 /// What is handed from the handshake to the connection, should it come to one.
 #[derive(Clone)]
 struct Admitted {
-    state: Arc<State>,
+    door: Arc<Door>,
     verified: Option<Verified>,
 }
 
@@ -378,32 +382,85 @@ struct Settle;
 impl ConnectHandler<LocalAdapter, Raw> for Settle {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, auth: Option<Value>) {
         metrics::gauge!("switchboard_sockets").increment(1.0);
-        let Ok(socket) = SocketRef::from_connect_parts(&socket, &auth);
-        let Some(Admitted { state, verified }) = socket.extensions.remove::<Admitted>() else { return };
+        let Some(Admitted { door, verified }) = socket.extensions.remove::<Admitted>() else { return };
+        let state = Arc::clone(&door.state);
         state.hub.kills.hand_over(socket.id, &state.place);
-        let session = Session { state, link: Link::SocketIo(socket) };
+        let Ok(link) = SocketRef::from_connect_parts(&socket, &auth).map(Link::SocketIo);
+        let session = Session { state, link };
         let begin = || {
             session.settle(verified.as_ref());
             if let Some(welcome) = session.state.hub.welcome(session.state.transport) {
                 (welcome.greet)(&session);
             }
         };
-        // On the task that reads, as in `Session::take_in`.
+        // A panic must not keep the door closed.
         if catch_unwind(AssertUnwindSafe(begin)).is_err() {
             panicked();
         }
+        door.open(&socket);
     }
 }
 
 /// Reads the events of one socket.
-struct Inbound(Arc<State>);
+struct Inbound(Arc<Door>);
 
 /// Tells these implementations apart from those for closures.
 enum Raw {}
 
 impl MessageHandler<LocalAdapter, Raw> for Inbound {
-    fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut value: Value, ack_id: Option<i64>) {
-        let state = &self.0;
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, value: Value, ack_id: Option<i64>) {
+        if let Some((value, ack_id)) = self.0.pass(&socket, value, ack_id) {
+            self.0.take_in(&socket, value, ack_id);
+        }
+    }
+}
+
+/// An event as it comes, and the id of the acknowledgement it asks for.
+type Event = (Value, Option<i64>);
+
+/// The way in of one socket. It opens once the socket is settled: socketioxide first tells a client that it is connected and
+/// then takes the socket for one that is, on another task than the one that reads. The answer to an event that came in
+/// between would be lost.
+struct Door {
+    state: Arc<State>,
+    /// What waits for it to open; `None`: it is open.
+    waiting: Mutex<Option<Vec<Event>>>,
+}
+
+impl Door {
+    fn new(state: Arc<State>) -> Arc<Self> {
+        Arc::new(Self { state, waiting: Mutex::new(Some(Vec::new())) })
+    }
+
+    /// Gives an event back that may come in now; another waits.
+    fn pass(
+        &self,
+        socket: &Arc<Socket<LocalAdapter>>,
+        mut value: Value,
+        ack_id: Option<i64>,
+    ) -> Option<Event> {
+        let mut waiting = self.waiting.lock();
+        let Some(events) = waiting.as_mut() else { return Some((value, ack_id)) };
+        if events.len() < EARLY_EVENTS {
+            events.push((value, ack_id));
+        } else {
+            let Ok(socket) = SocketRef::from_message_parts(socket, &mut value, &ack_id);
+            self.state.hub.kills.kill(&socket);
+        }
+        None
+    }
+
+    /// Lets in what waits, in its order, and from then on whatever comes.
+    fn open(&self, socket: &Arc<Socket<LocalAdapter>>) {
+        // Held until all of it is in: what is read meanwhile comes after.
+        let mut waiting = self.waiting.lock();
+        for (value, ack_id) in waiting.take().into_iter().flatten() {
+            self.take_in(socket, value, ack_id);
+        }
+    }
+
+    fn take_in(&self, socket: &Arc<Socket<LocalAdapter>>, mut value: Value, ack_id: Option<i64>) {
+        let state = &self.state;
         if state.is_cut() || state.hub.tasks.is_closed() {
             return;
         }
@@ -413,11 +470,11 @@ impl MessageHandler<LocalAdapter, Raw> for Inbound {
         });
         let Some((protocol, event, payload)) = known else {
             tracing::debug!("an event that no dialect knows was ignored");
-            let Ok(socket) = SocketRef::from_message_parts(&socket, &mut value, &ack_id);
+            let Ok(socket) = SocketRef::from_message_parts(socket, &mut value, &ack_id);
             return Session { state: Arc::clone(state), link: Link::SocketIo(socket) }.ignore();
         };
-        let Ok(ack) = AckSender::from_message_parts(&socket, &mut value, &ack_id);
-        let Ok(socket) = SocketRef::from_message_parts(&socket, &mut value, &ack_id);
+        let Ok(ack) = AckSender::from_message_parts(socket, &mut value, &ack_id);
+        let Ok(socket) = SocketRef::from_message_parts(socket, &mut value, &ack_id);
         let session = Session { state: Arc::clone(state), link: Link::SocketIo(socket) };
         session.take_in(protocol, Incoming { event, payload, ack: ack_id.map(|_| ack) });
     }
